@@ -1,0 +1,1 @@
+"""Graph files: YAML to a checked graph, a graph to workers."""

@@ -1,0 +1,1 @@
+"""How packets cross between workers: wire format, shared memory, tcp, policies, accounts."""

@@ -1,0 +1,1 @@
+"""Running a graph: workers, supervisor, clock, exit table."""

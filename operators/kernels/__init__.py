@@ -1,0 +1,1 @@
+"""Compiled loops over events, exact against plain numpy."""

@@ -1,0 +1,1 @@
+"""Network modules in torch, read top to bottom."""

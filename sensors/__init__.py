@@ -1,0 +1,1 @@
+"""Where events come from: recordings, a simulated camera, cameras."""

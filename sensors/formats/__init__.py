@@ -1,0 +1,1 @@
+"""Recording formats: one module per format, each reading in chunks of constant memory."""
