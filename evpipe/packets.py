@@ -117,7 +117,7 @@ class Scores(Packet, frozen=True, kw_only=True):
 
 
 class Boxes(Packet, frozen=True, kw_only=True):
-    """Detections in sensor pixels: `x y` (top left) `w h score` float32 [N], `label` int16 into `labels`, `track` int32."""
+    """Detections in sensor pixels: `x y w h` (x, y: top left), `score` float32 [N], `label`, `track`."""
 
     x: F32
     y: F32
