@@ -23,6 +23,22 @@ _HOMES = {
     "Triggers": "packets",
 }
 
+__all__ = [
+    "Boxes",
+    "Events",
+    "Frame",
+    "Imu",
+    "Mark",
+    "Micros",
+    "Operator",
+    "Packet",
+    "Param",
+    "Scores",
+    "Source",
+    "Tensor",
+    "Triggers",
+]
+
 if TYPE_CHECKING:
     from evpipe.operator import Micros as Micros
     from evpipe.operator import Operator as Operator

@@ -14,7 +14,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The promise of one edge.
 
     `lossless`: everything arrives, in order; under `live` up to `buffer` bytes wait, then the run ends with an error.
-    `keep_up`: nothing older than `max_age_us` and no more than `depth` packets wait; the oldest go. `newest`: one waits.
+    `keep_up`: nothing older than `max_age_us` and at most `depth` packets wait; the oldest go. `newest`: one waits.
     """
 
     kind: PolicyKind

@@ -1,0 +1,191 @@
+"""The sending side of a worker: one ZeroMQ socket that all its consumers connect to, and a queue for each edge.
+
+Packets are written once into shared memory (or, over tcp, sent as frames); descriptors follow as credits allow.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import zmq
+
+from evpipe.link.arena import Arena, Slot
+from evpipe.link.queue import EdgeQueue, Gap, Item
+from evpipe.link.wire import Array, Header, take_apart
+from evpipe.packets import Packet
+
+INLINE_BYTES = 4096  # arrays that together are smaller travel inside the message
+
+
+class Place(msgspec.Struct, array_like=True, frozen=True):
+    """Where a packet's arrays lie: the slot's number, the fd of a memory of its own (or None), and their starts."""
+
+    slot: int
+    fd: int | None
+    starts: tuple[int, ...]
+
+
+class Descriptor(msgspec.Struct, array_like=True, frozen=True):
+    """One message from producer to consumer. `place` None: the arrays follow as frames. `header` None: a mark."""
+
+    edge: int
+    number: int
+    born_ns: int
+    t_us: int
+    mark: str
+    gap: Gap | None
+    header: Header | None
+    place: Place | None
+
+
+class _Stored:
+    """A packet in the care of the outlet until every edge is done with it.
+
+    `held` counts, per consumer, the messages whose views of the slot have not died yet.
+    """
+
+    __slots__ = ("arrays", "header", "held", "number", "slot")
+
+    def __init__(self, number: int, header: Header, arrays: list[Array], slot: Slot | None) -> None:
+        self.number, self.header, self.arrays, self.slot = number, header, arrays, slot
+        self.held: Counter[bytes] = Counter()
+
+
+class Outlet:
+    """Sends to the consumers of one worker. Not for use by more than one thread."""
+
+    def __init__(self, socket: zmq.Socket[bytes], token: bytes, arena: Arena | None) -> None:
+        self.socket = socket
+        self._token = token
+        self._arena = arena
+        self._queues: dict[int, EdgeQueue] = {}
+        self._peer_of: dict[int, bytes] = {}
+        self._present: set[bytes] = set()
+        self._stored: dict[int, _Stored] = {}
+        self._count = 0
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(list[tuple[str, int, int]])
+        self.strangers = 0
+
+    def add(self, edge: int, peer: bytes, queue: EdgeQueue) -> None:
+        """Serve an edge whose consumer is the worker `peer`."""
+        self._queues[edge] = queue
+        self._peer_of[edge] = peer
+
+    def send(self, edges: Sequence[int], packet: Packet, born_ns: int) -> None:
+        """Queue a packet for these edges; its arrays are copied (or referenced, over tcp) before this returns."""
+        stored = self._store(packet, len(edges))
+        nbytes = sum(form.nbytes for form in stored.header.arrays)
+        now = time.monotonic_ns()
+        for edge in edges:
+            item = Item(packet.t0_us, packet.t1_us, packet.n_events, nbytes, born_ns, payload=stored)
+            self._queues[edge].put(item, now)
+        self.push()
+
+    def mark(self, edge: int, kind: str, t_us: int) -> None:
+        """Queue a watermark or the end on one edge."""
+        self._queues[edge].mark(kind, t_us)
+
+    def full(self, edges: Sequence[int]) -> bool:
+        """Whether the producer must wait before it sends another packet to all of these."""
+        return any(self._queues[edge].full for edge in edges)
+
+    @property
+    def idle(self) -> bool:
+        """Everything ever sent was acknowledged."""
+        return all(queue.idle for queue in self._queues.values())
+
+    def bury(self, edge: int) -> None:
+        """The consumer of this edge, and with it its worker, is gone."""
+        queue = self._queues.get(edge)
+        if queue is None or queue.dead:
+            return
+        queue.die()
+        peer = self._peer_of[edge]
+        for stored in list(self._stored.values()):
+            for _ in range(stored.held.pop(peer, 0)):
+                self.release(stored)
+
+    def warnings(self) -> list[str]:
+        """Things to tell the person at the machine, each once."""
+        texts = [text for queue in self._queues.values() for text in queue.warnings]
+        for queue in self._queues.values():
+            queue.warnings.clear()
+        return texts
+
+    def push(self) -> None:
+        """Send whatever the credits allow."""
+        now = time.monotonic_ns()
+        for edge, queue in self._queues.items():
+            if self._peer_of[edge] not in self._present:
+                continue
+            while (message := queue.next(now)) is not None:
+                self._transmit(edge, *message)
+
+    def take_replies(self) -> None:
+        """Read acknowledgements that have arrived, without waiting, and send what they allow."""
+        try:
+            while True:
+                peer, data = self.socket.recv_multipart(zmq.NOBLOCK)
+                self._reply(peer, data)
+        except zmq.Again:
+            self.push()
+
+    def _reply(self, peer: bytes, data: bytes) -> None:
+        if not data.startswith(self._token):
+            self.strangers += 1
+            return
+        self._present.add(peer)
+        for kind, a, b in self._decoder.decode(memoryview(data)[len(self._token) :]):
+            if kind == "done" and self._peer_of.get(a) == peer:
+                self._queues[a].done(b)
+            elif kind == "free" and a in self._stored and self._stored[a].held[peer] > 0:
+                self._stored[a].held[peer] -= 1
+                self.release(self._stored[a])
+
+    def _store(self, packet: Packet, uses: int) -> _Stored:
+        header, arrays = take_apart(packet)
+        nbytes = sum(array.nbytes for array in arrays)
+        slot = None
+        if self._arena is not None and nbytes >= INLINE_BYTES:
+            slot = self._arena.store(arrays)
+            arrays = []
+        else:
+            arrays = [array.copy() for array in arrays]
+        self._count += 1
+        stored = _Stored(self._count, header, arrays, slot)
+        if slot is not None:
+            slot.uses = uses
+            self._stored[self._count] = stored
+        return stored
+
+    def release(self, stored: _Stored) -> None:
+        """One edge needs the packet no more."""
+        if stored.slot is not None and self._arena is not None:
+            self._arena.release(stored.slot)
+            if stored.slot.uses <= 0:
+                self._stored.pop(stored.number, None)
+
+    def _transmit(self, edge: int, number: int, item: Item, gap: Gap | None) -> None:
+        stored: _Stored | None = item.payload
+        place: Place | None = None
+        frames: list[Any] = []
+        peer = self._peer_of[edge]
+        if stored is not None and stored.slot is not None:
+            place = Place(stored.number, stored.slot.fd, stored.slot.starts)
+            stored.held[peer] += 1
+        elif stored is not None:
+            frames = [array.reshape(-1).view(np.uint8).data if array.nbytes else b"" for array in stored.arrays]
+        header = None if stored is None else stored.header
+        descriptor = Descriptor(edge, number, item.born_ns, item.t1_us, item.mark, gap, header, place)
+        try:
+            self.socket.send_multipart([peer, self._encoder.encode(descriptor), *frames], copy=False)
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            self.bury(edge)  # its worker died; the supervisor says so in a moment

@@ -1,0 +1,413 @@
+"""One worker's share of a graph at work: its operators and sources, and the edges between them and to others."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+import zmq
+
+from evpipe.errors import EvpipeError
+from evpipe.graph.model import Edge, Graph
+from evpipe.link.account import EdgeAccount, Ledger
+from evpipe.link.inlet import Inlet
+from evpipe.link.outlet import Outlet
+from evpipe.link.policy import effective
+from evpipe.link.queue import EdgeQueue
+from evpipe.operator import InputState, Operator, Source
+from evpipe.packets import Events, Packet
+from evpipe.run.node import Delivery, HandlerError, Input, NodeRunner
+from evpipe.run.pace import Pace
+
+_IDLE_MS = 100
+
+
+class Control(Protocol):
+    """The stage's line to whoever started it."""
+
+    def fileno(self) -> int | None:
+        """A descriptor that becomes readable when something was said; None when there is none."""
+
+    def listen(self, stage: Stage) -> None:
+        """Act on what was said, such as `stage.stop()`. Returns at once."""
+
+    def say(self, node: str, text: str) -> None:
+        """A line for the person who started the run. Safe from any thread."""
+
+    def ask_stop(self, node: str) -> None:
+        """A node asks for an orderly end of the whole run. Safe from any thread."""
+
+    def problem(self, error: EvpipeError) -> None:
+        """Something went wrong that does not keep the graph from ending in good order."""
+
+
+class _NodeContext:
+    """What an operator sees of the runtime."""
+
+    def __init__(self, graph: Graph, runner: NodeRunner, control: Control) -> None:
+        self.node: str = runner.node.id
+        self.app: str = graph.name
+        self.clock: str = graph.clock
+        self._runner, self._control = runner, control
+
+    def say(self, text: str) -> None:
+        self._control.say(self.node, text)
+
+    def stop(self) -> None:
+        self._control.ask_stop(self.node)
+
+    def inputs(self) -> list[InputState]:
+        return self._runner.input_states()
+
+
+class _CallOut:
+    """An edge within the worker: a function call."""
+
+    def __init__(self, target: NodeRunner, input_: int, account: EdgeAccount, ordered: bool) -> None:
+        self._target, self._input, self._account, self._ordered = target, input_, account, ordered
+        self._low = -(2**63)
+
+    def packet(self, packet: Packet, born_ns: int) -> None:
+        events = packet.n_events
+        self._low = max(self._low, packet.t1_us - 1)
+        self._account.sent(events)
+        self._target.receive(self._input, Delivery(packet, born_ns, done=lambda: self._account.landed(events)))
+
+    def watermark(self, t_us: int) -> None:
+        if self._ordered and t_us > self._low:
+            self._low = t_us
+            self._target.advance(self._input, t_us)
+
+    def end(self, t_us: int) -> None:
+        self._target.end(self._input)
+
+
+class _RemoteOut:
+    """The edges of one port to other workers: one copy into shared memory for all of them."""
+
+    def __init__(self, outlet: Outlet, edges: list[int], ordered: list[int], wait: Callable[[list[int]], None]) -> None:
+        self._outlet, self._edges, self._ordered, self._wait = outlet, edges, ordered, wait
+        self._low = -(2**63)
+
+    def packet(self, packet: Packet, born_ns: int) -> None:
+        self._low = max(self._low, packet.t1_us - 1)
+        if self._outlet.full(self._edges):
+            self._wait(self._edges)
+        self._outlet.send(self._edges, packet, born_ns)
+
+    def watermark(self, t_us: int) -> None:
+        if self._ordered and t_us > self._low:
+            self._low = t_us
+            for edge in self._ordered:
+                self._outlet.mark(edge, "watermark", t_us)
+            self._outlet.push()
+
+    def end(self, t_us: int) -> None:
+        for edge in self._edges:
+            self._outlet.mark(edge, "end", t_us)
+        self._outlet.push()
+
+
+class _Feed:
+    """A source and the packet it made last, which waits until it is due."""
+
+    def __init__(self, runner: NodeRunner, source: Source, limit_us: int | None) -> None:
+        self.runner, self.source = runner, source
+        self._limit_us = limit_us
+        self._stream: Iterator[Packet] = iter(())
+        self.first_us: int | None = None
+        self.packet: Packet | None = None
+        self.busy_ns = 0
+
+    def begin(self) -> None:
+        self._stream = self.source.stream()
+
+    def advance(self) -> bool:
+        """Make the next packet; False when the source ended or its time is up. Raises what the source raises."""
+        started = time.perf_counter_ns()
+        self.packet = next(self._stream, None)
+        self.busy_ns = time.perf_counter_ns() - started
+        if self.packet is None:
+            return False
+        if self.first_us is None:
+            self.first_us = self.packet.t0_us
+        return self._limit_us is None or self.packet.t1_us <= self.first_us + self._limit_us
+
+    def end(self) -> None:
+        close = getattr(self._stream, "close", None)
+        if close is not None:
+            close()
+
+
+class Stage:
+    """Opens, runs and closes the nodes of one worker. `run` may be called on a thread of its own."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        node_ids: Iterable[str],
+        ledger: Ledger,
+        control: Control,
+        pace: Pace,
+        *,
+        duration_us: int | None = None,
+        outlet: Outlet | None = None,
+    ) -> None:
+        self.graph = graph
+        self.control = control
+        self.pace = pace
+        self._ledger = ledger
+        self._outlet = outlet
+        self._inlets: list[Inlet] = []
+        self._inlet_of: dict[int, Inlet] = {}
+        self._poller = zmq.Poller()
+        self._stopping = threading.Event()
+        self._edge_index = {id(edge): i for i, edge in enumerate(graph.edges)}
+        self._runners: dict[str, NodeRunner] = {}
+        self._targets: dict[int, tuple[NodeRunner, int]] = {}
+        self._feeds: list[_Feed] = []
+        for index, node in enumerate(graph.nodes):
+            if node.id in set(node_ids):
+                operator = node.spec.make(node.params)
+                runner = NodeRunner(node, operator, ledger.nodes[index], live=graph.clock == "live")
+                operator.context = _NodeContext(graph, runner, control)
+                self._runners[node.id] = runner
+                if isinstance(operator, Source):
+                    self._feeds.append(_Feed(runner, operator, duration_us))
+
+    @property
+    def main_thread_operator(self) -> Operator | None:
+        """The operator that needs the process's main thread, if there is one."""
+        return next((r.operator for r in self._runners.values() if r.operator.main_thread), None)
+
+    def open(self) -> dict[str, list[str]]:
+        """Open all operators. Returns, for each source, the ports it really has. Raises HandlerError."""
+        ports = {}
+        for runner in self._runners.values():
+            try:
+                runner.operator.open()
+            except Exception as error:
+                raise HandlerError(runner.node.id, "open", None, error) from error
+            if isinstance(runner.operator, Source):
+                actual = runner.operator.ports()
+                ports[runner.node.id] = list(runner.node.spec.outputs) if actual is None else actual
+        return ports
+
+    def connect(self, void: set[int], inlets: Mapping[str, Inlet], worker_of: Mapping[str, str]) -> None:
+        """Join the nodes by edges; `void` edges do not exist because their source lacks the port."""
+        ordered = ordered_edges(self.graph, void)
+        self._inlets = list(inlets.values())
+        for node_id, runner in self._runners.items():
+            edges = [e for e in self.graph.inputs_of(node_id) if self._index(e) not in void]
+            runner.connect([Input(edge, self._ledger.edges[self._index(edge)]) for edge in edges])
+            for input_, edge in enumerate(edges):
+                self._targets[self._index(edge)] = (runner, input_)
+                if edge.source not in self._runners:
+                    self._inlet_of[self._index(edge)] = inlets[worker_of[edge.source]]
+        for node_id, runner in self._runners.items():
+            for port in runner.outs:
+                edges = [e for e in self.graph.outputs_of(node_id) if e.port == port and self._index(e) not in void]
+                self._connect_port(runner, port, edges, ordered, worker_of)
+
+    def _connect_port(
+        self, runner: NodeRunner, port: str, edges: list[Edge], ordered: set[int], worker_of: Mapping[str, str]
+    ) -> None:
+        remote = []
+        for edge in edges:
+            index = self._index(edge)
+            account = self._ledger.edges[index]
+            if edge.target in self._runners:
+                target, input_ = self._targets[index]
+                runner.outs[port].append(_CallOut(target, input_, account, index in ordered))
+                continue
+            assert self._outlet is not None
+            sink = self.graph.node(edge.target).spec.trait("sink", "")
+            carries_events = runner.node.spec.outputs[port] is Events
+            policy = effective(edge.policy, self.graph.clock, sink, carries_events)
+            name = f"{edge.origin} -> {edge.target}"
+            queue = EdgeQueue(name, policy, self.graph.clock, account, self._outlet.release)
+            self._outlet.add(index, worker_of[edge.target].encode(), queue)
+            remote.append(index)
+        if remote:
+            assert self._outlet is not None
+            wanted = [index for index in remote if index in ordered]
+            runner.outs[port].insert(0, _RemoteOut(self._outlet, remote, wanted, self._wait_for_room))
+
+    def run(self) -> None:
+        """Work until every node has ended and every packet sent is acknowledged. Raises HandlerError."""
+        self._register()
+        self.pace.start()
+        waiting = self._begin_feeds()
+        while True:
+            if self._stopping.is_set() and waiting:
+                for _, _, feed in waiting:
+                    self._finish_feed(feed)
+                waiting = []
+            timeout_ms = self._timeout_ms(waiting)
+            self._turn(timeout_ms)
+            while waiting and waiting[0][0] <= time.monotonic_ns():
+                _, order, feed = heapq.heappop(waiting)
+                self._release(feed)
+                if self._advance(feed):
+                    heapq.heappush(waiting, (self._due(feed), order, feed))
+                if len(waiting) != 1 or self._stopping.is_set():
+                    break
+                self._turn(0)
+            if not waiting and self._done():
+                return
+
+    def stop(self) -> None:
+        """Sources end now; what they sent still flows to its end."""
+        self._stopping.set()
+
+    def bury(self, edges: Iterable[int]) -> None:
+        """The other ends of these edges died: what went to them is lost, what came from them has ended."""
+        for index in edges:
+            if index in self._inlet_of:
+                runner, input_ = self._targets[index]
+                runner.end(input_)
+            elif self._outlet is not None:
+                self._outlet.bury(index)
+
+    def close(self) -> list[HandlerError]:
+        """Close all operators, whatever happens; returns what they raised."""
+        failures = []
+        for feed in self._feeds:
+            feed.end()
+        for runner in self._runners.values():
+            try:
+                runner.operator.close()
+            except Exception as error:  # every operator gets its chance; what was raised is reported
+                failures.append(HandlerError(runner.node.id, "close", None, error))
+        return failures
+
+    def last(self) -> dict[str, dict[str, Any]]:
+        """Node -> its last scores or boxes."""
+        return {id_: runner.last for id_, runner in self._runners.items() if runner.last is not None}
+
+    def _index(self, edge: Edge) -> int:
+        return self._edge_index[id(edge)]
+
+    def _register(self) -> None:
+        descriptor = self.control.fileno()
+        if descriptor is not None:
+            self._poller.register(descriptor, zmq.POLLIN)
+        for inlet in self._inlets:
+            self._poller.register(inlet.socket, zmq.POLLIN)
+        if self._outlet is not None:
+            self._poller.register(self._outlet.socket, zmq.POLLIN)
+
+    def _begin_feeds(self) -> list[tuple[int, int, _Feed]]:
+        waiting: list[tuple[int, int, _Feed]] = []
+        for order, feed in enumerate(self._feeds):
+            feed.begin()
+            if self._advance(feed):
+                heapq.heappush(waiting, (self._due(feed), order, feed))
+        return waiting
+
+    def _advance(self, feed: _Feed) -> bool:
+        """Make the next packet of a source; when there is none the source's end flows through the graph."""
+        try:
+            if feed.advance():
+                return True
+        except EvpipeError as error:
+            # What the source gave before stays valid: the graph ends in good order, the run with the error's code.
+            self.control.problem(HandlerError(feed.runner.node.id, "stream", feed.packet, error).error())
+        except Exception as error:
+            raise HandlerError(feed.runner.node.id, "stream", feed.packet, error) from error
+        self._finish_feed(feed)
+        return False
+
+    def _finish_feed(self, feed: _Feed) -> None:
+        feed.end()
+        feed.runner.finish()
+
+    def _due(self, feed: _Feed) -> int:
+        """Host time at which the feed's packet may leave; under `fast`, sources take turns in order of sensor time."""
+        assert feed.packet is not None
+        assert feed.first_us is not None
+        if feed.source.live:
+            return 0
+        if self.pace.clock == "fast":
+            return -(2**62) + feed.packet.t1_us
+        return self.pace.due_ns(feed.first_us, feed.packet.t1_us)
+
+    def _release(self, feed: _Feed) -> None:
+        assert feed.packet is not None
+        feed.runner.emit_source(feed.packet, time.monotonic_ns(), feed.busy_ns)
+
+    def _timeout_ms(self, waiting: list[tuple[int, int, _Feed]]) -> int:
+        if any(runner.holding for runner in self._runners.values()) and self.graph.clock == "live":
+            limit = 5
+        else:
+            limit = _IDLE_MS
+        if waiting:
+            limit = min(limit, max(0, -(-(waiting[0][0] - time.monotonic_ns()) // 1_000_000)))
+        return limit
+
+    def _turn(self, timeout_ms: int) -> None:
+        """Take what arrives within the time: control, packets, acknowledgements."""
+        self._poll(timeout_ms, self._inlets)
+        now = time.monotonic_ns()
+        for runner in self._runners.values():
+            runner.expire(now)
+        if self._outlet is not None:
+            for text in self._outlet.warnings():
+                self.control.say("", text)
+
+    def _wait_for_room(self, edges: list[int]) -> None:
+        """A lossless edge is full: wait for its consumer, and only for that."""
+        assert self._outlet is not None
+        while self._outlet.full(edges):
+            self._poll(_IDLE_MS, [])
+
+    def _poll(self, timeout_ms: int, inlets: list[Inlet]) -> None:
+        ready = dict(self._poller.poll(timeout_ms))
+        if self.control.fileno() in ready or self.control.fileno() is None:
+            self.control.listen(self)
+        if self._outlet is not None and self._outlet.socket in ready:
+            self._outlet.take_replies()
+        for inlet in inlets:
+            if inlet.socket in ready:
+                self._take(inlet)
+            inlet.flush()
+
+    def _take(self, inlet: Inlet) -> None:
+        """One message of this inlet: a packet to its handler, a mark to its place."""
+        arrival = inlet.receive()
+        if arrival is None:
+            return
+        runner, input_ = self._targets[arrival.edge]
+        if arrival.packet is None:
+            inlet.acknowledge(arrival.edge, arrival.number)
+            if arrival.mark == "end":
+                runner.end(input_)
+            else:
+                runner.advance(input_, arrival.t_us)
+            return
+
+        def done() -> None:
+            inlet.acknowledge(arrival.edge, arrival.number)
+            inlet.flush()
+
+        runner.receive(input_, Delivery(arrival.packet, arrival.born_ns, arrival.gap, done, lasting=True))
+
+    def _done(self) -> bool:
+        ended = all(runner.finished for runner in self._runners.values())
+        return ended and (self._outlet is None or self._outlet.idle)
+
+
+def ordered_edges(graph: Graph, void: set[int]) -> set[int]:
+    """Edges that must carry watermarks: their consumer, or one further on, feeds several inputs in order of time."""
+    inputs: dict[str, int] = {}
+    for index, edge in enumerate(graph.edges):
+        if index not in void:
+            inputs[edge.target] = inputs.get(edge.target, 0) + 1
+    needs: dict[str, bool] = {}
+    for node in reversed(graph.nodes):
+        several = bool(node.spec.trait("ordered", True)) and inputs.get(node.id, 0) > 1
+        needs[node.id] = several or any(needs[edge.target] for edge in graph.outputs_of(node.id))
+    return {index for index, edge in enumerate(graph.edges) if index not in void and needs[edge.target]}

@@ -1,0 +1,218 @@
+"""The process of one worker: makes its operators, joins them to the other workers, runs them, and says how it went.
+
+Started by the supervisor with one argument, the number of the inherited control socket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+import zmq
+
+from evpipe.errors import EvpipeError, WorkerError
+from evpipe.graph.model import Graph, Node
+from evpipe.graph.resolve import resolve
+from evpipe.link.account import Ledger
+from evpipe.link.arena import Arena
+from evpipe.link.arena import Mapping as MemoryMapping
+from evpipe.link.inlet import Inlet
+from evpipe.link.outlet import Outlet
+from evpipe.link.transport import bind, connect
+from evpipe.operator import Operator
+from evpipe.run.control import AskStop, Begin, Bury, Done, Go, Leave, Line, NodeForm, Problem, Ready, Say, Stop
+from evpipe.run.node import HandlerError
+from evpipe.run.pace import Pace
+from evpipe.run.stage import Stage
+
+
+class _Link:
+    """The stage's side of the control line."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.go: Go | None = None
+        self.leave = threading.Event()
+        self._stopped_early = False
+
+    def fileno(self) -> int:
+        return self.line.fileno()
+
+    def listen(self, stage: Stage) -> None:
+        """Act on what the supervisor said. When it is gone, so is this process: at once, whatever it was doing."""
+        for message in self.line.receive():
+            if isinstance(message, Go):
+                self.go = message
+            elif isinstance(message, Stop):
+                stage.stop()
+            elif isinstance(message, Bury):
+                stage.bury(message.edges)
+            elif isinstance(message, Leave):
+                self.leave.set()
+        if self.line.closed:
+            os._exit(WorkerError.exit_code)
+
+    def say(self, node: str, text: str) -> None:
+        self.line.send(Say(node, text))
+
+    def ask_stop(self, node: str) -> None:
+        self.line.send(AskStop(node))
+
+    def problem(self, error: EvpipeError) -> None:
+        self.line.send(Problem(str(error), error.exit_code, fatal=False))
+
+
+def main(argv: list[str]) -> int:
+    """Run the worker; the result is the process's exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
+    line = Line(socket.socket(fileno=int(argv[0])))
+    try:
+        return _work(line)
+    except HandlerError as failure:
+        error = failure.error()
+        line.send(Problem(str(error), error.exit_code, fatal=True, traceback=_trace(failure.cause)))
+        return error.exit_code
+    except Exception as error:  # the last resort: whatever it was is reported, not lost
+        line.send(Problem(f"{type(error).__name__}: {error}", 1, fatal=True, traceback=_trace(error)))
+        return 1
+
+
+def _work(line: Line) -> int:
+    link = _Link(line)
+    begin = _wait_for_begin(line)
+    graph = graph_of(begin)
+    own = [node_id for node_id, worker in begin.worker_of.items() if worker == begin.worker]
+    ledger = Ledger(len(graph.edges), len(graph.nodes), begin.ledger_fd)
+    context: zmq.Context[Any] = zmq.Context()
+    outlet, address = _outlet(begin, own, context)
+    stage = Stage(graph, own, ledger, link, Pace(begin.clock, begin.rate), duration_us=begin.duration_us, outlet=outlet)
+    try:
+        line.send(Ready(address, stage.open()))
+
+        def work() -> None:
+            go = _wait_for_go(link, stage)
+            stage.connect(set(go.void), _inlets(begin, graph, own, go, context), begin.worker_of)
+            gc.collect()
+            gc.freeze()  # what was loaded so far never becomes garbage; collections stay short
+            stage.run()
+
+        beside_main_loop(stage.main_thread_operator, work)
+        line.send(Done(stage.last()))
+        _wait_to_leave(link, stage)
+    finally:
+        failures = stage.close()
+    if failures:
+        raise failures[0]
+    context.destroy()
+    return 0
+
+
+def beside_main_loop(operator: Operator | None, work: Callable[[], None]) -> None:
+    """Do the work here, or on a thread while an operator has this main thread. Raises what the work raised."""
+    if operator is None:
+        work()
+        return
+    raised: list[BaseException] = []
+
+    def beside() -> None:
+        try:
+            work()
+        except BaseException as error:  # handed to the main thread, which reports it
+            raised.append(error)
+        finally:
+            operator.leave_main_loop()
+
+    thread = threading.Thread(target=beside, name="evpipe-stage")
+    thread.start()
+    operator.main_loop()
+    thread.join()
+    if raised:
+        raise raised[0]
+
+
+def graph_of(begin: Begin) -> Graph:
+    """The graph made again from its text form."""
+    nodes = []
+    for form in begin.nodes:
+        _, spec = resolve(form.use, begin.folder)
+        params = {name: msgspec.convert(v, spec.params[name].type) for name, v in form.params.items()}
+        nodes.append(Node(id=form.id, use=form.use, spec=spec, params=params, on_error=form.on_error))
+    return Graph(name=begin.app, clock=begin.clock, nodes=tuple(nodes), edges=tuple(begin.edges))
+
+
+def forms_of(graph: Graph) -> list[NodeForm]:
+    """The nodes of a graph as text and plain values."""
+    return [NodeForm(n.id, n.use, msgspec.to_builtins(n.params), n.on_error) for n in graph.nodes]
+
+
+def _outlet(begin: Begin, own: list[str], context: zmq.Context[Any]) -> tuple[Outlet | None, str]:
+    sends = any(edge.source in own and edge.target not in own for edge in begin.edges)
+    if not sends:
+        return None, ""
+    socket_, address = bind(context, begin.link, f"evpipe-{begin.run}-{begin.worker}", begin.keys)
+    fd = begin.memory_fds.get(begin.worker)
+    return Outlet(socket_, begin.token, None if fd is None else Arena(fd)), address
+
+
+def _inlets(begin: Begin, graph: Graph, own: list[str], go: Go, context: zmq.Context[Any]) -> Mapping[str, Inlet]:
+    producers = {
+        begin.worker_of[edge.source]
+        for i, edge in enumerate(graph.edges)
+        if edge.target in own and edge.source not in own and i not in go.void
+    }
+    inlets = {}
+    for worker in sorted(producers):
+        socket_ = connect(context, go.addresses[worker], begin.worker.encode(), begin.keys)
+        fd = begin.memory_fds.get(worker)
+        memory = None if fd is None else MemoryMapping(fd, go.pids[worker])
+        inlets[worker] = Inlet(socket_, begin.token, memory)
+    return inlets
+
+
+def _wait_for_begin(line: Line) -> Begin:
+    while True:
+        for message in line.receive():
+            if isinstance(message, Begin):
+                return message
+        if line.closed:
+            os._exit(WorkerError.exit_code)
+        _readable(line, None)
+
+
+def _wait_for_go(link: _Link, stage: Stage) -> Go:
+    while link.go is None:
+        _readable(link.line, None)
+        link.listen(stage)
+    return link.go
+
+
+def _wait_to_leave(link: _Link, stage: Stage) -> None:
+    while not link.leave.is_set():
+        _readable(link.line, None)
+        link.listen(stage)
+
+
+def _readable(line: Line, timeout_s: float | None) -> None:
+    select.select([line], [], [], timeout_s)
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        code = main(sys.argv[1:])
+    sys.stdout.flush()
+    # Leave without waiting for threads that an operator may have left behind: everything of ours is closed by now.
+    os._exit(code)
