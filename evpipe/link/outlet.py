@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import zmq
 
+from evpipe.errors import EvpipeError
 from evpipe.link.arena import Arena, Slot
 from evpipe.link.queue import EdgeQueue, Gap, Item
 from evpipe.link.wire import Array, Header, take_apart
@@ -66,6 +67,7 @@ class Outlet:
         self._queues: dict[int, EdgeQueue] = {}
         self._peer_of: dict[int, bytes] = {}
         self._present: set[bytes] = set()
+        self._failed: set[int] = set()
         self._stored: dict[int, _Stored] = {}
         self._count = 0
         self._encoder = msgspec.msgpack.Encoder()
@@ -111,12 +113,17 @@ class Outlet:
             for _ in range(stored.held.pop(peer, 0)):
                 self.release(stored)
 
-    def warnings(self) -> list[str]:
-        """Things to tell the person at the machine, each once."""
-        texts = [text for queue in self._queues.values() for text in queue.warnings]
-        for queue in self._queues.values():
+    def news(self) -> tuple[list[str], list[EvpipeError]]:
+        """Warnings and failures of the edges since the last call."""
+        warnings: list[str] = []
+        failures: list[EvpipeError] = []
+        for edge, queue in self._queues.items():
+            warnings += queue.warnings
             queue.warnings.clear()
-        return texts
+            if queue.failure is not None and edge not in self._failed:
+                self._failed.add(edge)
+                failures.append(queue.failure)
+        return warnings, failures
 
     def push(self) -> None:
         """Send whatever the credits allow."""

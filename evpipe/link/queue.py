@@ -44,7 +44,7 @@ class EdgeQueue:
     """Items that wait for one consumer, under one policy.
 
     `release` is called with the payload of every packet that is let go before it was sent. Credits bound what is on
-    the way: two messages, one under `newest`, whose promise is the age of what is handled next.
+    the way and not yet handled.
     """
 
     def __init__(
@@ -57,13 +57,14 @@ class EdgeQueue:
         self._release = release
         self._items: deque[Item] = deque()
         self._outstanding: dict[int, Item] = {}
-        self._credits = 1 if policy.kind == "newest" else 2
+        self._credits = _credits(policy, self._live)
         self._gap: Gap | None = None
         self._waiting_bytes = 0
         self._number = 0
         self._warned = False
         self.dead = False
         self.warnings: list[str] = []
+        self.failure: RecorderError | None = None
 
     def __len__(self) -> int:
         return len(self._items)
@@ -79,7 +80,7 @@ class EdgeQueue:
         return self.policy.kind == "lossless" and not self._live and not self.dead and len(self._items) >= WAITING
 
     def put(self, item: Item, now_ns: int) -> None:
-        """Take a packet in charge; older ones may go. Raises RecorderError when a live lossless buffer is full."""
+        """Take a packet in charge; older ones may go. A live lossless buffer that is full sets `failure`."""
         self.account.sent(item.events)
         if self.dead:
             self.account.dropped("dead", 1, item.events)
@@ -174,14 +175,27 @@ class EdgeQueue:
 
     def _check_buffer(self) -> None:
         limit = self.policy.buffer
-        mib = self._waiting_bytes / 2**20
         if not self._warned and self._waiting_bytes > limit // 2:
             self._warned = True
-            self.warnings.append(
-                f"{self.name} is falling behind: {mib:.0f} MiB of its {limit / 2**20:.0f} MiB buffer wait to be written"
+            waiting, buffer = _size(self._waiting_bytes), _size(limit)
+            self.warnings.append(f"{self.name} is falling behind: {waiting} of its buffer of {buffer} wait to be taken")
+        if self.failure is None and self._waiting_bytes > limit:
+            self.failure = RecorderError(
+                f"{self.name}: its buffer of {_size(limit)} is full, {len(self._items)} packets wait; a live lossless "
+                "edge drops nothing, so the run ends. Send it less, record to a faster disk, or raise 'buffer'"
             )
-        if self._waiting_bytes > limit:
-            raise RecorderError(
-                f"{self.name}: its buffer of {limit / 2**20:.0f} MiB is full, {len(self._items)} packets wait; a live "
-                "lossless edge drops nothing, so the run ends. Record fewer ports, to a faster disk, or raise 'buffer'"
-            )
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes / 2**20:.0f} MiB" if nbytes >= 2**20 else f"{nbytes / 2**10:.0f} KiB"
+
+
+def _credits(policy: Policy, live: bool) -> int:
+    """Messages on the way: one under `newest`, whose promise is the age of what is handled next; two elsewhere.
+
+    A live recorder waits up to 10 ms for its slower inputs before it handles a packet, so two would hold it to 200
+    packets a second; as nothing is dropped there, more on the way cost nothing.
+    """
+    if policy.kind == "newest":
+        return 1
+    return 16 if live and policy.kind == "lossless" else 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -17,6 +19,7 @@ from evpipe.operator import InputState, Operator
 from evpipe.packets import Boxes, Mark, Packet, Scores, port_name
 from evpipe.run.merge import Merge
 
+_HERE = os.path.dirname(__file__)
 MERGE_WAIT_NS = 10_000_000  # live only: how long a packet waits for the slower inputs of its node
 
 
@@ -39,10 +42,8 @@ class HandlerError(Exception):
 
 def _users_line(error: BaseException) -> str:
     """`file:line: ` of the innermost line outside the runtime."""
-    import traceback
-
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if "/evpipe/run/" not in f.filename.replace("\\", "/")]
+    own = [f for f in frames if not f.filename.startswith(_HERE)]
     return f"{own[-1].filename}:{own[-1].lineno}: " if own else ""
 
 

@@ -355,8 +355,12 @@ class Stage:
         for runner in self._runners.values():
             runner.expire(now)
         if self._outlet is not None:
-            for text in self._outlet.warnings():
+            warnings, failures = self._outlet.news()
+            for text in warnings:
                 self.control.say("", text)
+            for failure in failures:  # what waits is still delivered; nothing more is made
+                self.control.problem(failure)
+                self.control.ask_stop("")
 
     def _wait_for_room(self, edges: list[int]) -> None:
         """A lossless edge is full: wait for its consumer, and only for that."""

@@ -77,6 +77,7 @@ class Supervisor:
         self._degraded = False
         self._signals = 0
         self._exit_signal = 0
+        self._grace_expired = False
         self._stop_deadline: float | None = None
         self._go_time: float | None = None
         self._memory: dict[str, int] = {}
@@ -316,7 +317,7 @@ class Supervisor:
 
     def _grace_over(self) -> None:
         late = [f"{child.name} ({_nodes(child)})" for child in self._children.values() if not child.gone]
-        self._signals = max(self._signals, 2)
+        self._grace_expired = True
         self.say(f"not ended {GRACE_S:.0f} s after the stop, killed: {', '.join(late)}")
 
     def _kill_all(self) -> None:
@@ -353,6 +354,8 @@ class Supervisor:
             return EXIT_KILLED
         if self._errors:
             return self._errors[0].exit_code
+        if self._grace_expired:
+            return EXIT_KILLED
         if self._exit_signal == signal.SIGTERM:
             return EXIT_TERMINATED
         if self._exit_signal:

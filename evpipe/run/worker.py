@@ -79,8 +79,11 @@ def main(argv: list[str]) -> int:
     try:
         return _work(line)
     except HandlerError as failure:
-        error = failure.error()
-        line.send(Problem(str(error), error.exit_code, fatal=True, traceback=_trace(failure.cause)))
+        told = failure.error()
+        line.send(Problem(str(told), told.exit_code, fatal=True, traceback=_trace(failure.cause)))
+        return told.exit_code
+    except EvpipeError as error:
+        line.send(Problem(str(error), error.exit_code, fatal=True, traceback=_trace(error)))
         return error.exit_code
     except Exception as error:  # the last resort: whatever it was is reported, not lost
         line.send(Problem(f"{type(error).__name__}: {error}", 1, fatal=True, traceback=_trace(error)))

@@ -1,0 +1,110 @@
+"""Writes what it is given, all of it: events, frames, IMU and triggers to AEDAT4, scores and boxes to JSON lines.
+
+`PATH.aedat4` opens in `evpipe run --replay`; `PATH.jsonl` has a line for each result. Both hold sensor time only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from evpipe.errors import RecorderError, UsageError
+from evpipe.operator import Operator
+from evpipe.packets import Boxes, Events, Frame, Imu, Packet, Scores, Tensor, Triggers
+from evpipe.recorder.results import line
+
+if TYPE_CHECKING:
+    from evpipe.recorder.aedat4 import Aedat4Writer
+
+
+class Recorder(Operator):
+    """Records every port it is given.
+
+    `path` is the recording's stem (an ending `.aedat4` or `.jsonl` is taken off). The first source's packets go to
+    `PATH.aedat4`, those of a further source to `PATH.NODE.aedat4`. An existing file is refused unless `force`.
+    Raises UsageError for an existing file, RecorderError when something cannot be written.
+    """
+
+    sink = "recorder"
+
+    def __init__(self, path: str, force: bool = False) -> None:
+        stem = Path(path)
+        self._stem = stem.with_suffix("") if stem.suffix in (".aedat4", ".jsonl") else stem
+        self._force = force
+        self._results: TextIO | None = None
+        self._streams: dict[str, Aedat4Writer] = {}
+
+    def open(self) -> None:
+        """Create the results file, so that a folder that cannot be written is told before the run starts."""
+        existing = [p for p in (self._path(".jsonl"), self._path(".aedat4")) if p.exists()]
+        if existing and not self._force:
+            raise UsageError(f"{existing[0]} exists; give another path, or --force (`force: true`) to overwrite it")
+        for path in existing:
+            path.unlink()
+        try:
+            self._results = self._path(".jsonl").open("w", encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise RecorderError(
+                f"cannot write {self._path('.jsonl')}: {error.strerror}; choose another folder"
+            ) from None
+
+    def on_any(self, packet: Packet, origin: str) -> None:
+        """Write one packet."""
+        try:
+            if isinstance(packet, Scores | Boxes):
+                assert self._results is not None
+                self._results.write(line(packet, origin))
+            else:
+                self._sensor(packet, origin)
+        except OSError as error:
+            raise RecorderError(
+                f"cannot write to {self._stem}.*: {error.strerror}; what was written before t = {packet.t0_us} us is "
+                "kept. Free space, or record to another disk"
+            ) from None
+
+    def on_end(self) -> None:
+        """Finish the files; a full disk is told here at the latest."""
+        try:
+            for stream in self._streams.values():
+                stream.close()
+            if self._results is not None:
+                self._results.close()
+        except OSError as error:
+            raise RecorderError(
+                f"cannot finish {self._stem}.*: {error.strerror}; its last part may be missing"
+            ) from None
+
+    def close(self) -> None:
+        """Finish what a failed run left open, as far as it goes."""
+        self.on_end()
+
+    def _sensor(self, packet: Packet, origin: str) -> None:
+        if isinstance(packet, Tensor):
+            raise RecorderError(f"{origin}: tensors are not recorded; record the events they were made from")
+        node = origin.split(".", 1)[0]
+        stream = self._streams.get(node) or self._new_stream(node, packet)
+        if isinstance(packet, Events):
+            stream.events(packet.t, packet.x, packet.y, packet.p)
+        elif isinstance(packet, Frame):
+            stream.frame(packet.t0_us, packet.t1_us, packet.image)
+        elif isinstance(packet, Imu):
+            stream.imu(packet.t, packet.accel, packet.gyro)
+        elif isinstance(packet, Triggers):
+            stream.triggers(packet.t, packet.channel, packet.value)
+
+    def _new_stream(self, node: str, packet: Packet) -> Aedat4Writer:
+        from evpipe.recorder.aedat4 import Aedat4Writer
+
+        path = self._path(f".{node}.aedat4" if self._streams else ".aedat4")
+        if path.exists() and not self._force:
+            raise UsageError(f"{path} exists; give another path, or --force (`force: true`) to overwrite it")
+        height, width = 0, 0
+        if isinstance(packet, Events):
+            height, width = packet.height, packet.width
+        elif isinstance(packet, Frame):
+            height, width = packet.image.shape[:2]
+        self._streams[node] = Aedat4Writer(path, width, height)
+        return self._streams[node]
+
+    def _path(self, ending: str) -> Path:
+        return self._stem.with_name(self._stem.name + ending)
