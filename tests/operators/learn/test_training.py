@@ -1,0 +1,90 @@
+"""Training learns, repeats itself, and goes on where it stopped."""
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from evpipe.errors import UsageError
+from operators.learn import baseline
+from operators.learn.evaluation import evaluate
+from operators.learn.training import train
+from operators.model_card import read_card, write
+from operators.nets.stored import arrays_of
+
+
+def with_epochs(recipe, epochs: int):
+    return msgspec.structs.replace(recipe, schedule=msgspec.structs.replace(recipe.schedule, epochs=epochs))
+
+
+def test_a_toy_problem_is_learned(clips, recipe, model) -> None:
+    """Moving bars and stillness, told apart after a few epochs; the stored model answers as the training said."""
+    torch.set_num_threads(1)
+    recipe = msgspec.structs.replace(
+        with_epochs(recipe, 6), schedule=msgspec.structs.replace(recipe.schedule, epochs=6, learning_rate=3e-3)
+    )
+    net, log = train(recipe, clips(40, 1), clips(20, 2))
+    assert log[-1].loss < 0.7 * log[0].loss
+    best = max(line.validation for line in log)
+    assert best > 0.8
+
+    arrays = arrays_of(net) | {"baseline.weight": np.zeros((3, 2048), "f4"), "baseline.bias": np.zeros(3, "f4")}
+    write(model, read_card(model), arrays)
+    figures = evaluate(model, read_card(model), clips(20, 2).windows(1, recipe.input))
+    assert figures.accuracy == pytest.approx(best, abs=0.02)
+    assert figures.windows == sum(map(sum, figures.confusion)) == 60
+    assert figures.chance == pytest.approx(1 / 3, abs=1e-4)
+    assert figures.accuracy == pytest.approx(sum(row[k] for k, row in enumerate(figures.confusion)) / 60, abs=1e-4)
+
+
+def test_stillness_is_an_answer(clips, recipe) -> None:
+    """Noise alone makes neurons fire for the idle class: its answer is not "none"."""
+    net, _ = train(with_epochs(recipe, 4), clips(40, 1), clips(10, 2))
+    quiet = [window for window, label in clips(10, 3).windows(1, recipe.input) if label == 0]
+    with torch.no_grad():
+        rates = net(torch.from_numpy(np.stack(quiet)))
+    assert ((rates.argmax(1) == 0) & (rates[:, 0] > 0)).all()
+
+
+def test_same_seed_same_weights_and_resumed_equals_uninterrupted(clips, recipe, tmp_path) -> None:
+    torch.set_num_threads(1)
+    data, check = clips(8, 1), clips(4, 2)
+    whole, log = train(with_epochs(recipe, 3), data, check, tmp_path / "whole")
+
+    class Stopped(Exception):
+        pass
+
+    def stop(line) -> None:
+        if line.epoch == 1:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train(with_epochs(recipe, 3), data, check, tmp_path / "cut", say=stop)
+    resumed, resumed_log = train(with_epochs(recipe, 3), data, check, tmp_path / "cut", resume=True)
+    assert resumed_log == log
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+    other, _ = train(msgspec.structs.replace(recipe, seed=1), data, check)
+    assert not torch.equal(other.blocks[0].linear.weight, whole.blocks[0].linear.weight)
+
+
+def test_resume_needs_a_state_of_the_same_recipe(clips, recipe, tmp_path) -> None:
+    with pytest.raises(UsageError, match="nothing to resume"):
+        train(recipe, clips(4, 1), clips(2, 2), tmp_path, resume=True)
+    train(with_epochs(recipe, 1), clips(4, 1), clips(2, 2), tmp_path)
+    with pytest.raises(UsageError, match="another recipe"):
+        train(msgspec.structs.replace(recipe, seed=5), clips(4, 1), clips(2, 2), tmp_path, resume=True)
+
+
+def test_too_few_clips_for_a_batch_are_refused(clips, recipe) -> None:
+    with pytest.raises(UsageError, match=r"6 clips do not fill one batch of 8: lower schedule\.batch"):
+        train(recipe, clips(2, 1), clips(2, 2))
+
+
+def test_logistic_regression_separates_what_is_linear() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(3, 20)).astype("f4") * 2
+    labels = rng.integers(0, 3, 600)
+    features = (centres[labels] + rng.normal(size=(600, 20))).astype("f4")
+    fitted = baseline.fit((features[:400], labels[:400]), (features[400:500], labels[400:500]), 3)
+    assert (fitted.predict(features[500:]) == labels[500:]).mean() > 0.9
