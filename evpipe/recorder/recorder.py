@@ -50,41 +50,42 @@ class Recorder(Operator):
 
     def on_any(self, packet: Packet, origin: str) -> None:
         """Write one packet."""
+        if not isinstance(packet, Scores | Boxes):
+            self._sensor(packet, origin)
+            return
+        assert self._results is not None
         try:
-            if isinstance(packet, Scores | Boxes):
-                assert self._results is not None
-                self._results.write(line(packet, origin))
-            else:
-                self._sensor(packet, origin)
+            self._results.write(line(packet, origin))
         except OSError as error:
-            raise RecorderError(
-                f"cannot write to {self._stem}.*: {error.strerror}; what was written before t = {packet.t0_us} us is "
-                "kept. Free space, or record to another disk"
-            ) from None
+            raise self._lost(error) from None
 
     def on_end(self) -> None:
         """Finish the files; a full disk is told here at the latest."""
-        try:
-            for stream in self._streams.values():
-                stream.close()
-            if self._results is not None:
+        for stream in self._streams.values():
+            stream.close()
+        if self._results is not None:
+            try:
                 self._results.close()
-        except OSError as error:
-            raise RecorderError(
-                f"cannot finish {self._stem}.*: {error.strerror}; its last part may be missing"
-            ) from None
+            except OSError as error:
+                raise self._lost(error) from None
 
     def close(self) -> None:
         """Finish what a failed run left open, as far as it goes."""
         self.on_end()
 
+    def _lost(self, error: OSError) -> RecorderError:
+        return RecorderError(
+            f"cannot write {self._path('.jsonl')}: {error.strerror}; the lines before stay readable. Free space, or "
+            "record to another disk"
+        )
+
     def _sensor(self, packet: Packet, origin: str) -> None:
         if isinstance(packet, Tensor):
             raise RecorderError(f"{origin}: tensors are not recorded; record the events they were made from")
         node = origin.split(".", 1)[0]
-        stream = self._streams.get(node) or self._new_stream(node, packet)
+        stream = self._streams.get(node) or self._new_stream(node)
         if isinstance(packet, Events):
-            stream.events(packet.t, packet.x, packet.y, packet.p)
+            stream.events(packet.t, packet.x, packet.y, packet.p, size=(packet.width, packet.height))
         elif isinstance(packet, Frame):
             stream.frame(packet.t0_us, packet.t1_us, packet.image)
         elif isinstance(packet, Imu):
@@ -92,18 +93,13 @@ class Recorder(Operator):
         elif isinstance(packet, Triggers):
             stream.triggers(packet.t, packet.channel, packet.value)
 
-    def _new_stream(self, node: str, packet: Packet) -> Aedat4Writer:
+    def _new_stream(self, node: str) -> Aedat4Writer:
         from evpipe.recorder.aedat4 import Aedat4Writer
 
         path = self._path(f".{node}.aedat4" if self._streams else ".aedat4")
         if path.exists() and not self._force:
             raise UsageError(f"{path} exists; give another path, or --force (`force: true`) to overwrite it")
-        height, width = 0, 0
-        if isinstance(packet, Events):
-            height, width = packet.height, packet.width
-        elif isinstance(packet, Frame):
-            height, width = packet.image.shape[:2]
-        self._streams[node] = Aedat4Writer(path, width, height)
+        self._streams[node] = Aedat4Writer(path)
         return self._streams[node]
 
     def _path(self, ending: str) -> Path:
