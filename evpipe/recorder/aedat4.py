@@ -56,14 +56,18 @@ class Aedat4Writer:
         self._first_us: dict[str, int] = {}
         self._n_buffered = 0
         self._table = array("q")  # six numbers a packet: place of its payload, stream, size, count, first and last time
+        if width or height:
+            self._set_size((width, height))
         try:
             self._file = open(path, "wb", buffering=0)  # noqa: SIM115 (closed by close)
         except OSError as error:
             raise RecorderError(f"{path}: cannot be created: {error.strerror}. Give another path.") from None
         self._at = 0
-        if width or height:
-            self._set_size((width, height))
-        self._write_header()
+        try:
+            self._write_header()
+        except RecorderError:
+            self._file.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -23,6 +23,7 @@ from evpipe.run.node import Delivery, HandlerError, Input, NodeRunner
 from evpipe.run.pace import Pace
 
 _IDLE_MS = 100
+_BATCH_NS = 500_000  # acknowledgements wait at most this long for company
 
 
 class Control(Protocol):
@@ -376,14 +377,16 @@ class Stage:
             self._outlet.take_replies()
         for inlet in inlets:
             if inlet.socket in ready:
-                self._take(inlet)
+                until = time.monotonic_ns() + _BATCH_NS
+                while self._take(inlet) and time.monotonic_ns() < until:
+                    pass
             inlet.flush()
 
-    def _take(self, inlet: Inlet) -> None:
-        """One message of this inlet: a packet to its handler, a mark to its place."""
+    def _take(self, inlet: Inlet) -> bool:
+        """One message of this inlet: a packet to its handler, a mark to its place. False when there was none."""
         arrival = inlet.receive()
         if arrival is None:
-            return
+            return False
         runner, input_ = self._targets[arrival.edge]
         if arrival.packet is None:
             inlet.acknowledge(arrival.edge, arrival.number)
@@ -391,13 +394,13 @@ class Stage:
                 runner.end(input_)
             else:
                 runner.advance(input_, arrival.t_us)
-            return
+            return True
 
         def done() -> None:
             inlet.acknowledge(arrival.edge, arrival.number)
-            inlet.flush()
 
         runner.receive(input_, Delivery(arrival.packet, arrival.born_ns, arrival.gap, done, lasting=True))
+        return True
 
     def _done(self) -> bool:
         ended = all(runner.finished for runner in self._runners.values())

@@ -1,4 +1,4 @@
-"""A toy problem for the tests of operators: bars that move left or right, and stillness."""
+"""A toy problem for the tests of operators: stillness, an upright bar moving across, a level one moving down."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +14,11 @@ from operators.model_card import Card, Figures, write
 from operators.nets.stored import arrays_of, build
 
 RECIPES = Path(__file__).resolve().parent.parent.parent / "configs" / "recipes"
-NAMES = ("still", "left", "right")
+NAMES = ("still", "across", "down")
 
 
 def toy_clips(per_class: int, seed: int) -> Clips:
-    """Clips of 40 steps of 15 ms at 32x32: a vertical bar of ON events that moves, before sparse noise."""
+    """Clips of 40 steps of 15 ms at 32x32: a bar of ON events that moves, before sparse noise."""
     rng = np.random.default_rng(seed)
     labels = np.tile(np.arange(3), per_class)
     counts = rng.poisson(0.01, (len(labels), 40, 2, 32, 32)).astype(np.uint16)
@@ -26,7 +26,8 @@ def toy_clips(per_class: int, seed: int) -> Clips:
         top, start = rng.integers(2, 18), rng.integers(32)
         for step in range(40):
             if label > 0:
-                clip[step, 1, top : top + 12, (start + (step if label == 2 else -step)) % 32] += 3
+                image = clip[step, 1] if label == 1 else clip[step, 1].T
+                image[top : top + 12, (start + step) % 32] += 3
     return Clips(counts, labels, NAMES, 15_000)
 
 

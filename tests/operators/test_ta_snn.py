@@ -81,7 +81,7 @@ def test_a_frame_seen_before_is_not_convolved_again(model) -> None:
 
 def test_scores_say_what_the_window_and_file_hold(model) -> None:
     scores = opened(model).on_tensor(window(stream(), 3))
-    assert scores.labels == ("still", "left", "right")
+    assert scores.labels == ("still", "across", "down")
     assert (scores.t0_us, scores.t1_us) == (90_000, 570_000)
     assert scores.values.dtype == np.float32
     assert ((scores.values >= 0) & (scores.values <= 1)).all()

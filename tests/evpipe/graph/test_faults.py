@@ -123,6 +123,17 @@ def test_labels_that_make_workers_wait_for_each_other(project: Path) -> None:
     ]
 
 
+def test_two_windows_cannot_share_a_worker(project: Path) -> None:
+    """A process has one main thread."""
+    file = project / "graph.yaml"
+    label = "    worker: w\n"
+    file.write_text(f"{file.read_text()}{label}  other:\n    use: ./ops.py:Window\n    in: bins\n{label}")
+    assert [brief(fault) for fault in faults_of()] == [
+        "graph.yaml:21:13: node 'other', worker: 'window' in worker w owns the main thread already, "
+        "and so would this node"
+    ]
+
+
 def test_nearest_is_only_what_is_near() -> None:
     """Nothing is suggested for a word like no other."""
     assert nearest("bin", ["bins", "har"]) == "bins"

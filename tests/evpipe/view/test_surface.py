@@ -87,6 +87,14 @@ def test_pixel_counts_its_events() -> None:
     assert surface.at(0, 0, Accumulation(us=20_000)) == PixelState(None, 0, 0)
 
 
+def test_a_count_that_ends_at_a_packet_border() -> None:
+    """The newest three events are exactly the last packet."""
+    rows = [(t * 10_000, t % W, 1, 1) for t in range(6)]
+    surface = _filled(rows, 60_000, [30_000])
+    assert surface.count(Accumulation(mode="count", count=3)) == (3, True)
+    assert surface.count(Accumulation(mode="count", count=4)) == (4, True)
+
+
 def test_quiet_scene_clears() -> None:
     """Sensor time that passes without events takes the old ones out of the picture."""
     surface = _filled([(5_000, 1, 1, 1)], 10_000, [])
@@ -110,11 +118,19 @@ def test_copy_stands_apart() -> None:
 
 def test_time_that_steps_back_starts_anew() -> None:
     """Events of a later time do not stay for ever when a source's time steps back."""
-    surface = _filled([(90_000, 1, 1, 1)], 100_000, [])
+    surface = _filled([(290_000, 1, 1, 1)], 300_000, [])
     surface.add(_events([(5_000, 2, 2, 1)], 0, 10_000))
     out = np.zeros((H, W), np.uint8)
     surface.draw(Accumulation(us=33_000), out)
     assert np.argwhere(out).tolist() == [[2, 2]]
+
+
+def test_two_sources_out_of_step_share_a_picture() -> None:
+    """A packet that is a little older than the last one adds its events."""
+    surface = _filled([(95_000, 1, 1, 1)], 100_000, [])
+    surface.add(_events([(91_000, 2, 2, 1)], 90_000, 95_000))
+    assert surface.now_us == 100_000
+    assert surface.count(Accumulation(us=33_000)) == (2, True)
 
 
 def test_size_may_change() -> None:

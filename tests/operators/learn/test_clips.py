@@ -53,7 +53,7 @@ def test_simulated_clips_are_kept_and_remade_only_when_needed(tmp_path, recipe, 
 
 
 def test_a_folder_without_clips_is_named(tmp_path) -> None:
-    with pytest.raises(UsageError, match="no test.json"):
+    with pytest.raises(UsageError, match=r"no test\.json"):
         load(tmp_path, "test")
 
 
@@ -79,9 +79,7 @@ def test_augmentation_flips_moves_thins_and_adds(clips) -> None:
 
     def drawn(**change: object) -> list[np.ndarray]:
         rng = np.random.default_rng(1)
-        return [
-            augment.window(clip, 32, 16, msgspec.structs.replace(PLAIN, **change), rng).copy() for _ in range(40)
-        ]
+        return [augment.window(clip, 32, 16, msgspec.structs.replace(PLAIN, **change), rng).copy() for _ in range(40)]
 
     assert all((window == whole[..., ::-1]).all() for window in drawn(flip=1))
     for window in drawn(shift_px=2):
@@ -102,7 +100,11 @@ def test_augmentation_flips_moves_thins_and_adds(clips) -> None:
 def test_an_epoch_takes_every_clip_in_an_order_of_its_own(clips) -> None:
     some = clips(4, 0)
     first, second = (
-        [label for _, labels in augment.epoch(some, 32, 16, 5, 2, PLAIN, np.random.default_rng(seed)) for label in labels]
+        [
+            label
+            for _, labels in augment.epoch(some, 32, 16, 5, 2, PLAIN, np.random.default_rng(seed))
+            for label in labels
+        ]
         for seed in (0, 1)
     )
     assert len(first) == 20

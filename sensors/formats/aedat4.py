@@ -1,0 +1,269 @@
+"""AEDAT 4, the recordings of DV: compressed packets of events, frames, IMU samples and triggers, each a flatbuffer.
+
+Works without the data table at the end (recording software that crashed) and up to the cut of a cut file.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evpipe.errors import InputError
+from sensors.formats import flatbuffer
+from sensors.formats.compression import DecompressionError, decompress
+from sensors.formats.flatbuffer import FlatbufferError
+from sensors.formats.reader import Account, Chunk, Columns, FrameChunk, ImuChunk, TriggerChunk
+
+MAGIC = b"#!AER-DAT4.0\r\n"
+MAX_HEADER_BYTES = 2**24
+MAX_EXPOSURE_US = 60_000_000  # a longer one is taken for a field that was not filled in
+_PORTS = {"EVTS": "events", "FRME": "frame", "IMUS": "imu", "TRIG": "triggers"}
+_PIXEL_BYTES = {0: 1, 16: 3, 24: 4}  # OpenCV's type numbers: grey, BGR, BGRA
+# Kind of trigger in the file -> (channel, value). Channel 0 is the camera's input, those above 100 are DV's own
+# signals; kinds from 22 on are free in the format, and evpipe's recorder puts the channels 1 to 40 there.
+TRIGGER_KINDS = {
+    1: (0, 1),
+    2: (0, 0),
+    3: (103, 1),  # pulse
+    4: (104, 1),  # generator
+    5: (104, 0),
+    6: (106, 1),  # frame begins, ends
+    7: (106, 0),
+    8: (108, 1),  # exposure begins, ends
+    9: (108, 0),
+    0: (255, 1),  # the clock was reset
+} | {20 + 2 * channel + value: (channel, value) for channel in range(1, 41) for value in (0, 1)}
+_CHANNEL_OF = np.zeros(256, np.uint8)
+_VALUE_OF = np.zeros(256, np.uint8)
+for _kind, (_channel, _value) in TRIGGER_KINDS.items():
+    _CHANNEL_OF[_kind], _VALUE_OF[_kind] = _channel, _value
+
+
+class Aedat4Reader:
+    """Reads the first stream of each type; packets of further ones are counted. Times are Unix time in us."""
+
+    format = "AEDAT4"
+    mirror_x = mirror_y = False
+
+    def __init__(self, path: str, file: BinaryIO, size: tuple[int, int] | None = None) -> None:
+        """`size` (width, height) overrides the file's. Raises InputError when the header cannot be read."""
+        self.path = path
+        self._file = file
+        file.seek(0, 2)
+        self._file_bytes = file.tell()
+        try:
+            self._compression, self._table_at, xml = self._read_header()
+            declared = _streams(xml)
+        except (FlatbufferError, ElementTree.ParseError, ValueError) as error:
+            raise InputError(
+                f"{path}: the AEDAT4 header at byte {len(MAGIC)} cannot be read: {error}. "
+                "Nothing of the recording is lost if a copy with a whole header exists: get that one."
+            ) from None
+        self._ids: dict[int, str] = {}
+        self._further: set[int] = set()
+        for id_, (port, _) in declared.items():
+            if port in self._ids.values() or not port:
+                self._further.add(id_)
+            else:
+                self._ids[id_] = port
+        self.streams: tuple[str, ...] = tuple(port for port in _PORTS.values() if port in self._ids.values())
+        sizes = {self._ids[id_]: size for id_, (_, size) in declared.items() if id_ in self._ids and size}
+        self.width: int | None
+        self.height: int | None
+        self.width, self.height = size or sizes.get("events") or sizes.get("frame") or (None, None)
+        if "events" in self.streams and self.width is None:
+            raise InputError(f"{path}: the AEDAT4 header gives its events no size. Give size: [height, width].")
+        self.disorder_us = 100_000 if len(self.streams) > 1 else 0
+        self.account = Account()
+
+    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:
+        """Each packet of the file as a chunk."""
+        self.account = account = Account()
+        table = self._table()
+        end = self._file_bytes if self._table_at < 0 else min(self._table_at, self._file_bytes)
+        if self._table_at < 0:
+            account.note("recordings that were not finished: no data table; read to the last whole packet", 1)
+        columns = Columns(0)
+        at, outside, first_outside = self._data_at, 0, -1
+        while at < end:
+            self._file.seek(at)
+            head = self._file.read(8)
+            id_, size = struct.unpack("<ii", head) if len(head) == 8 and at + 8 <= end else (-1, -1)
+            if size < 0 or at + 8 + size > end or not (id_ in self._ids or id_ in self._further):
+                at = self._skip(at, end, table, id_, size)
+                continue
+            port = self._ids.get(id_)
+            if port is None:
+                account.note("packets of further streams, not read", 1)
+            elif wanted is None or port in wanted:
+                payload = self._file.read(size)
+                try:
+                    data = decompress(self._compression, payload)
+                    if port == "events":
+                        packed = _events(data)
+                        if len(packed) > len(columns.t):
+                            columns = Columns(len(packed))
+                        n, dropped = self._spread(packed, columns)
+                        if dropped and not outside:
+                            first_outside = at
+                        outside += dropped
+                        if n:
+                            yield columns.first(n)
+                    else:
+                        yield from {"frame": _frame, "imu": _imu, "triggers": _triggers}[port](data)
+                except (DecompressionError, FlatbufferError) as error:
+                    account.lost(at, f"a packet of {port} of {size} bytes is damaged ({error}) and was left out")
+            at += 8 + size
+        if first_outside >= 0:
+            size_text = f"{self.width}x{self.height}"
+            account.lost(
+                first_outside, f"{outside} events lie outside the sensor of {size_text} pixels and were dropped"
+            )
+        if self._table_at > self._file_bytes:
+            missing = self._table_at - self._file_bytes
+            account.lost(self._file_bytes, f"the file is cut: {missing} bytes of packets and the data table are missing")
+        elif self._table_at >= 0 and table is None:
+            account.lost(self._table_at, "the data table is damaged or cut; all packets were read")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _read_header(self) -> tuple[int, int, bytes]:
+        self._file.seek(len(MAGIC))
+        prefix = self._file.read(4)
+        size = struct.unpack("<I", prefix)[0] if len(prefix) == 4 else 0
+        if not 8 <= size <= min(MAX_HEADER_BYTES, self._file_bytes - len(MAGIC) - 4):
+            raise FlatbufferError(f"it says it has {size} bytes, the file has {self._file_bytes}")
+        data = self._file.read(size)
+        table = flatbuffer.root(data, 0, b"IOHE")
+        compression = flatbuffer.integer(data, table, 0, "i")
+        if not 0 <= compression <= 4:
+            raise FlatbufferError(f"compression {compression} is unknown; 0 to 4 are none, LZ4, ZSTD")
+        at = flatbuffer.field(data, table, 2)
+        if not at:
+            raise FlatbufferError("it names no streams")
+        start, count = flatbuffer.vector(data, at, 1)
+        self._data_at = len(MAGIC) + 4 + size
+        table_at = flatbuffer.integer(data, table, 1, "q", -1)
+        return compression, table_at if table_at >= self._data_at else -1, data[start : start + count]
+
+    def _table(self) -> NDArray[np.int64] | None:
+        """Rows (packet position, stream id and size, count, first and last time) of the data table, if it is whole."""
+        from sensors.kernels import aedat4
+
+        if not self._data_at <= self._table_at < self._file_bytes:
+            return None
+        self._file.seek(self._table_at)
+        try:
+            data = decompress(self._compression, self._file.read())
+            at = flatbuffer.field(data, flatbuffer.root(data, 4, b"FTAB"), 0)
+            if not at:
+                return np.empty((0, 5), np.int64)
+            start, count = flatbuffer.vector(data, at, 4)
+        except (DecompressionError, FlatbufferError):
+            return None
+        rows = np.empty((count, 5), np.int64)
+        slots, sizes = np.arange(5), np.full(5, 8)
+        whole = aedat4.table_fields(np.frombuffer(data, np.uint8), start - 4, slots, sizes, rows) < 0
+        rows[:, 0] -= 8
+        return rows if whole else None
+
+    def _skip(self, at: int, end: int, table: NDArray[np.int64] | None, id_: int, size: int) -> int:
+        """Enter what is wrong at `at`; the next packet that the data table knows, or the end."""
+        later = table[:, 0][table[:, 0] > at] if table is not None else np.empty(0, np.int64)
+        onward = int(later.min()) if len(later) else end
+        if end - at < 8 or (0 <= size and id_ in self._ids and self._table_at not in range(self._file_bytes)):
+            needs = f"a packet of {8 + size} bytes" if end - at >= 8 else "the head of a packet, 8 bytes"
+            self.account.lost(at, f"the file ends inside {needs}: {end - at} bytes of it are there")
+        else:
+            what = f"no packet begins here (stream {id_}, {size} bytes)"
+            self.account.lost(at, f"{what}; the {onward - at} bytes up to byte {onward} were left out")
+        return min(onward, end)
+
+    def _spread(self, packed: NDArray[np.int64], columns: Columns) -> tuple[int, int]:
+        from sensors.kernels import aedat4
+
+        assert self.width is not None
+        assert self.height is not None
+        return aedat4.events(packed, self.width, self.height, columns.t, columns.x, columns.y, columns.p)
+
+
+def _streams(xml: bytes) -> dict[int, tuple[str, tuple[int, int] | None]]:
+    """Stream id -> (port or "" for an unknown type, (width, height)) by the header's XML."""
+    if b"<!" in xml:
+        raise ValueError("its XML declares entities, which no recorder writes")
+    streams: dict[int, tuple[str, tuple[int, int] | None]] = {}
+    tree = ElementTree.fromstring(xml)  # noqa: S314 (declarations are refused above)
+    for node in tree.iterfind(".//node[@name='outInfo']/node"):
+        attributes = {attr.get("key"): attr.text or "" for attr in node.iterfind("attr")}
+        info = {attr.get("key"): attr.text or "" for attr in node.iterfind("node[@name='info']/attr")}
+        size = None
+        if "sizeX" in info and "sizeY" in info:
+            size = int(info["sizeX"]), int(info["sizeY"])
+            if not (0 < size[0] <= 2**15 and 0 < size[1] <= 2**15):
+                raise ValueError(f"a sensor of {size[0]}x{size[1]} pixels")
+        streams[int(node.get("name", ""))] = (_PORTS.get(attributes.get("typeIdentifier", ""), ""), size)
+    return streams
+
+
+def _events(data: bytes) -> NDArray[np.int64]:
+    """The structs of an event packet as int64 [N, 2]."""
+    at = flatbuffer.field(data, flatbuffer.root(data, 4, b"EVTS"), 0)
+    if not at:
+        return np.empty((0, 2), np.int64)
+    start, count = flatbuffer.vector(data, at, 16)
+    return np.frombuffer(data, "<i8", 2 * count, start).reshape(count, 2)
+
+
+def _frame(data: bytes) -> Iterator[Chunk]:
+    table = flatbuffer.root(data, 4, b"FRME")
+    t, _, _, start, end = (flatbuffer.integer(data, table, slot, "q") for slot in range(5))
+    kind = flatbuffer.integer(data, table, 5, "b")
+    width, height = flatbuffer.integer(data, table, 6, "h"), flatbuffer.integer(data, table, 7, "h")
+    at = flatbuffer.field(data, table, 10)
+    first, count = flatbuffer.vector(data, at, 1) if at else (0, 0)
+    depth = _PIXEL_BYTES.get(kind, 0)
+    if not depth or width <= 0 or height <= 0 or width * height * depth != count:
+        raise FlatbufferError(f"a frame of {width}x{height} pixels of kind {kind} with {count} bytes")
+    pixels = np.frombuffer(data, np.uint8, count, first)
+    if depth == 1:
+        image = pixels.reshape(height, width).copy()
+    else:
+        image = np.ascontiguousarray(pixels.reshape(height, width, depth)[:, :, 2::-1])
+    if start < 0 or not 0 <= end - start <= MAX_EXPOSURE_US or not flatbuffer.field(data, table, 4):
+        start = end = t
+    yield FrameChunk(t, start, end, image)
+
+
+def _tables(data: bytes, identifier: bytes, sizes: list[int]) -> NDArray[np.int64]:
+    """The fields (slot k has sizes[k] bytes) of a vector of tables, as int64 bits [N, fields]."""
+    from sensors.kernels import aedat4
+
+    at = flatbuffer.field(data, flatbuffer.root(data, 4, identifier), 0)
+    start, count = flatbuffer.vector(data, at, 4) if at else (0, 0)
+    rows = np.empty((count, len(sizes)), np.int64)
+    bytes_ = np.frombuffer(data, np.uint8)
+    bad = aedat4.table_fields(bytes_, start - 4, np.arange(len(sizes)), np.array(sizes), rows)
+    if bad >= 0:
+        raise FlatbufferError(f"sample {bad} of {count} reaches beyond the end")
+    return rows
+
+
+def _imu(data: bytes) -> Iterator[Chunk]:
+    rows = _tables(data, b"IMUS", [8] + [4] * 7)
+    if len(rows):
+        floats = rows[:, 2:].astype(np.int32).view(np.float32)
+        yield ImuChunk(rows[:, 0].copy(), floats[:, 0:3].copy(), floats[:, 3:6].copy())
+
+
+def _triggers(data: bytes) -> Iterator[Chunk]:
+    rows = _tables(data, b"TRIG", [8, 1])
+    if len(rows):
+        kinds = rows[:, 1] & 0xFF
+        yield TriggerChunk(rows[:, 0].copy(), _CHANNEL_OF[kinds], _VALUE_OF[kinds])

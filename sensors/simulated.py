@@ -1,0 +1,155 @@
+"""A simulated camera: a person acting in a room, seen by contrast-threshold pixels and an RGB frame sensor.
+
+It stands in for a DAVIS346 (346x260, frames beside events) and knows the truth: who does what, when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from evpipe.errors import UsageError
+from evpipe.operator import Micros, Param, Source
+from evpipe.packets import Events, Frame
+from sensors.scenes.actions import ACTIONS
+from sensors.scenes.pixels import BLOCK_US, Columns, Pixels
+from sensors.scenes.script import BLEND_US, Script
+from sensors.scenes.stage import Stage
+
+EXPOSURE_US = 10_000
+MIN_PX, MAX_PX = 16, 2_048
+
+
+class SimulatedCamera(Source):
+    """A person performs daily actions before a simulated DAVIS346; the same seed gives the same events, always.
+
+    `action` "" shows random actions, `action_us` each; `subject` None a new person for each. `size` is [height,
+    width]; `threshold` the mean contrast (log intensity) of an event; `noise` scales leak and shot noise; sensor time
+    starts at 0 and ends at `duration_us`, or never. Raises UsageError for an action that
+    does not exist or a size out of range.
+    """
+
+    def __init__(
+        self,
+        seed: Annotated[int, Param(min=0)] = 0,
+        subject: Annotated[int, Param(min=0)] | None = None,
+        action: str = "",
+        action_us: Annotated[int, Param(unit="us", min=500_000)] = 4_000_000,
+        size: tuple[int, int] = (260, 346),
+        packet_us: Micros = 5_000,
+        frame_us: Micros = 40_000,
+        threshold: Annotated[float, Param(min=0.05, max=2.0, help="contrast of an event, in log intensity")] = 0.25,
+        noise: Annotated[float, Param(min=0.0, max=1000.0, help="scales leak and shot noise")] = 1.0,
+        duration_us: Annotated[int, Param(unit="us", min=1)] | None = None,
+    ) -> None:
+        if action:
+            _check_action(action)
+        _check_size(size)
+        self._seed, self._size = seed, size
+        self._packet_us, self._frame_us, self._duration_us = packet_us, frame_us, duration_us
+        self._threshold, self._noise = threshold, noise
+        self._script = Script(seed, subject, action, action_us)
+
+    def open(self) -> None:
+        """Furnish the room."""
+        self._stage = Stage(self._script, self._size, self._seed)
+        height, width = self._size
+        self.context.say(f"simulated camera {width}x{height}, seed {self._seed}")
+
+    def label_at(self, t_us: int) -> str:
+        """The action at sensor time `t_us`; a blend between two counts as the new one. Nothing is rendered."""
+        return self._script.label_at(t_us)
+
+    def segments(self, until_us: int) -> list[tuple[int, int, str, int]]:
+        """(t0_us, t1_us, action, subject) of every clip before `until_us`. Nothing is rendered."""
+        return self._script.segments(until_us)
+
+    def stream(self) -> Iterator[Events | Frame]:
+        """Packets in order of `t1_us`: events on the grid of `packet_us`, a frame every `frame_us`."""
+        end = self._duration_us
+        exposure = min(EXPOSURE_US, self._frame_us)
+        shot = 0
+        for packet in self._packets():
+            while shot + exposure < packet.t1_us:
+                yield self._frame(shot, exposure)
+                shot += self._frame_us
+            yield packet
+        while end is not None and shot + exposure <= end:
+            yield self._frame(shot, exposure)
+            shot += self._frame_us
+
+    def _frame(self, t0_us: int, exposure_us: int) -> Frame:
+        return Frame(t0_us=t0_us, t1_us=t0_us + exposure_us, image=self._stage.picture(t0_us + exposure_us // 2))
+
+    def _packets(self) -> Iterator[Events]:
+        """Events on the grid of packets, whatever the blocks they are made in."""
+        pixels = Pixels(self._stage, self._threshold, self._noise, self._seed)
+        height, width = self._size
+        made_us, t0 = 0, 0
+        held: Columns = (np.empty(0, np.int64), np.empty(0, np.uint16), np.empty(0, np.uint16), np.empty(0, np.uint8))
+        while self._duration_us is None or t0 < self._duration_us:
+            t1 = (t0 // self._packet_us + 1) * self._packet_us
+            if self._duration_us is not None:
+                t1 = min(t1, self._duration_us)
+            blocks = [held]
+            while made_us < t1:
+                blocks.append(pixels.block())
+                made_us += BLOCK_US
+            held = _join(blocks)
+            (t, x, y, p), held = _cut(held, t1)
+            yield Events(t0_us=t0, t1_us=t1, t=t, x=x, y=y, p=p, width=width, height=height)
+            t0 = t1
+
+
+def clip_events(
+    subject: int,
+    action: str,
+    clip_seed: int,
+    duration_us: int,
+    *,
+    seed: int = 0,
+    size: tuple[int, int] = (260, 346),
+    threshold: float = 0.25,
+    noise: float = 1.0,
+) -> Events:
+    """One clip of `duration_us`, from time 0, of one person doing one action; no frames, so faster than the camera.
+
+    `seed` and `subject` (>= 0) choose the person, so that training and test can be split by person; `clip_seed`
+    (>= 0) everything else: room, light, camera, view, tempo, phase, noise, anew for each person and action. Equal
+    arguments give equal events. Raises UsageError for an action that does not exist or a size out of range.
+    """
+    _check_action(action)
+    _check_size(size)
+    # Clip 0 is the live camera's; these begin at 1 and differ for each person and action.
+    clip = 1 + (clip_seed * 2**20 + subject) * len(ACTIONS) + ACTIONS.index(action)
+    script = Script(seed, subject, action, max(duration_us, BLEND_US) + BLOCK_US, clip)
+    pixels = Pixels(Stage(script, size, seed, clip, oversample=1), threshold, noise, seed, clip)
+    blocks = [pixels.block() for _ in range(-(-duration_us // BLOCK_US))]
+    (t, x, y, p), _ = _cut(_join(blocks), duration_us)
+    return Events(t0_us=0, t1_us=duration_us, t=t, x=x, y=y, p=p, width=size[1], height=size[0])
+
+
+def _check_action(action: str) -> None:
+    if action not in ACTIONS:
+        raise UsageError(f"the simulated camera knows no action {action!r}; it knows: {', '.join(ACTIONS)}")
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    if not all(MIN_PX <= px <= MAX_PX for px in size):
+        raise UsageError(
+            f"the simulated camera's size must be [height, width], each {MIN_PX} to {MAX_PX} px; found {list(size)}"
+        )
+
+
+def _join(blocks: list[Columns]) -> Columns:
+    t, x, y, p = zip(*blocks, strict=True)
+    return np.concatenate(t), np.concatenate(x), np.concatenate(y), np.concatenate(p)
+
+
+def _cut(columns: Columns, at_us: int) -> tuple[Columns, Columns]:
+    """The events before `at_us` and those from there on."""
+    t, x, y, p = columns
+    n = int(np.searchsorted(t, at_us))
+    return (t[:n], x[:n], y[:n], p[:n]), (t[n:], x[n:], y[n:], p[n:])

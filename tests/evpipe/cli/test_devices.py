@@ -1,0 +1,65 @@
+"""`evpipe devices`: what is there and what is missing, for people and for programs."""
+
+import argparse
+import json
+
+import pytest
+
+from evpipe.cli import devices
+from sensors import auto
+
+
+def output(capsys, **args):
+    assert devices.run(argparse.Namespace(**args)) == 0
+    return capsys.readouterr().out
+
+
+@pytest.fixture(autouse=True)
+def _no_usb(monkeypatch, tmp_path):
+    monkeypatch.setattr(auto, "USB", tmp_path)
+
+
+def test_text(capsys):
+    """It says that none is connected, that the simulated one is there, and what each library is good for."""
+    text = output(capsys, json=False)
+    assert "none connected that this version can drive" in text
+    assert "simulated    simulated DAVIS346, 346x260" in text
+    for library in devices.LIBRARIES:
+        assert library.module in text
+        assert library.drives in text
+    assert text.count("not supported by this version yet") == len(devices.LIBRARIES)
+
+
+def test_missing_and_installed(capsys, monkeypatch, tmp_path):
+    """A library that is installed is called so, without importing it; a missing one comes with how to get it."""
+    (tmp_path / "dv_processing.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    missing = devices.Library("no_such_vendor_library", "nothing", "no way to get it")
+    monkeypatch.setattr(devices, "LIBRARIES", (*devices.LIBRARIES, missing))
+    lines = output(capsys, json=False).splitlines()
+    assert next(line for line in lines if "dv_processing" in line).endswith(" installed")
+    assert any("no_such_vendor_library not installed; to get it: no way" in line for line in lines)
+
+
+def test_json(capsys, monkeypatch):
+    """The same as one object; a failed driver and a camera on USB without driver are in it."""
+    broken = auto.Driver("vendor", lambda: 1 / 0, lambda chosen, seed: None)
+    monkeypatch.setattr(auto, "DRIVERS", (broken, *auto.DRIVERS))
+    (auto.USB / "1-1").mkdir()
+    (auto.USB / "1-1" / "idVendor").write_text("152a")
+    (auto.USB / "1-1" / "idProduct").write_text("8419")
+    report = json.loads(output(capsys, json=True))
+    assert [camera["serial"] for camera in report["cameras"]] == ["simulated"]
+    assert report["failed"] == {"vendor": "ZeroDivisionError: division by zero"}
+    assert report["usb"] == ["iniVation (152a:8419)"]
+    assert {library["module"] for library in report["libraries"]} >= {"metavision_hal", "neuromorphic_drivers"}
+    text = output(capsys, json=False)
+    assert "driver vendor failed" in text
+    assert "iniVation (152a:8419) is plugged in, but this version has no driver for it" in text
+
+
+def test_arguments():
+    """The parser takes the command without arguments of its own."""
+    parser = argparse.ArgumentParser()
+    devices.add_arguments(parser)
+    assert parser.parse_args([]) == argparse.Namespace()

@@ -1,0 +1,81 @@
+"""From a recipe to a model and its figures, by the commands that people use."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evpipe.cli.main import main
+from operators.learn.recipe import read_recipe
+from operators.model_card import read_card, resolve
+
+RECIPE = Path(__file__).resolve().parents[3] / "configs" / "recipes" / "ta_snn_sim.yaml"
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    """The shipped recipe with one person a split and one epoch."""
+    text = RECIPE.read_text()
+    for old, new in (
+        ("clip_us: 1200000", "clip_us: 480000"),
+        ("subjects: [0, 80], seeds: [0, 3]", "subjects: [0, 1], seeds: [0, 1]"),
+        ("subjects: [80, 100]", "subjects: [80, 81]"),
+        ("subjects: [100, 140]", "subjects: [100, 101]"),
+        ("windows_per_clip: 3", "windows_per_clip: 1"),
+        ("batch: 32", "batch: 6"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    text = text.replace(f"epochs: {read_recipe(RECIPE).schedule.epochs}", "epochs: 1")
+    path = tmp_path / "short.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_train_writes_a_model_whose_figures_eval_repeats(short: Path, tmp_path: Path, capfd) -> None:
+    """`evpipe eval` prints the card's figures, from kept clips and from clips simulated anew."""
+    out = tmp_path / "run"
+    assert main(["train", str(short), "--out", str(out), "--jobs", "1", "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert told["figures"]["windows"] == 12
+    figures = told["figures"]
+    for more in ([str(out / "data")], ["--jobs", "1"]):
+        assert main(["eval", str(out / "model"), *more, "--json"]) == 0
+        assert json.loads(capfd.readouterr().out) == figures
+    card = read_card(out / "model")
+    assert card.figures.accuracy == figures["accuracy"]
+    assert card.training["seed"] == 0
+    assert main(["eval", str(out / "model"), str(out / "data")]) == 0
+    assert "jumping_jack" in capfd.readouterr().out
+
+
+def test_faults_end_with_the_exit_code_of_a_wrong_command(tmp_path: Path, short: Path, capfd) -> None:
+    assert main(["train", str(tmp_path / "none.yaml")]) == 2
+    assert "none.yaml: cannot be read" in capfd.readouterr().err
+    assert main(["eval", "ta_snn_smi"]) == 2
+    assert "did you mean 'ta_snn_sim'" in capfd.readouterr().err
+    assert main(["eval", "ta_snn_sim", str(tmp_path)]) == 2
+    assert "no test.json" in capfd.readouterr().err
+
+
+def test_the_shipped_model_is_what_its_recipe_says() -> None:
+    """Card and recipe agree on network, input, data and schedule, and the figures say what they claim."""
+    card, recipe = read_card(resolve("ta_snn_sim")), read_recipe(RECIPE)
+    for field in ("name", "about", "licence", "network", "attention", "reduction", "input"):
+        assert getattr(card, field) == getattr(recipe, field)
+    assert card.training["data"]["test"]["subjects"] == list(recipe.data.test.subjects)
+    assert card.training["schedule"]["epochs"] == recipe.schedule.epochs
+    figures = card.figures
+    right = sum(row[k] for k, row in enumerate(figures.confusion))
+    assert figures.windows == sum(map(sum, figures.confusion))
+    assert figures.accuracy == pytest.approx(right / figures.windows, abs=1e-4)
+    assert figures.accuracy > figures.baseline > figures.chance
+
+
+@pytest.mark.slow
+def test_the_shipped_figures_repeat(capfd) -> None:
+    """`evpipe eval ta_snn_sim --json` gives the very figures of the card."""
+    assert main(["eval", "ta_snn_sim", "--json"]) == 0
+    from msgspec.json import decode, encode
+
+    assert json.loads(capfd.readouterr().out) == decode(encode(read_card(resolve("ta_snn_sim")).figures))
