@@ -364,8 +364,13 @@ class Stage:
                 self.control.ask_stop("")
 
     def _wait_for_room(self, edges: list[int]) -> None:
-        """A lossless edge is full: wait for its consumer, and only for that."""
+        """A lossless edge is full: wait for its consumer, and only for that.
+
+        What this worker is done with is told first: its producers may be what the consumer waits for.
+        """
         assert self._outlet is not None
+        for inlet in self._inlets:
+            inlet.flush()
         while self._outlet.full(edges):
             self._poll(_IDLE_MS, [])
 
@@ -380,6 +385,7 @@ class Stage:
                 until = time.monotonic_ns() + _BATCH_NS
                 while self._take(inlet) and time.monotonic_ns() < until:
                     pass
+        for inlet in self._inlets:  # a message of one may have let go what another one brought
             inlet.flush()
 
     def _take(self, inlet: Inlet) -> bool:

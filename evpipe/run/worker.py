@@ -135,7 +135,8 @@ def beside_main_loop(operator: Operator | None, work: Callable[[], None]) -> Non
         finally:
             operator.leave_main_loop()
 
-    thread = threading.Thread(target=beside, name="evpipe-stage")
+    # A daemon: when the main loop raises, the worker reports that and leaves, whatever the thread is doing.
+    thread = threading.Thread(target=beside, name="evpipe-stage", daemon=True)
     thread.start()
     operator.main_loop()
     thread.join()

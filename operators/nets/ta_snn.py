@@ -35,13 +35,21 @@ class Block(nn.Module):
         self.attention = attention
         self.neurons = neurons
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """[B, T, ...] -> outputs of the neurons [B, T, ...]."""
-        currents = self.pool(self.norm(self.linear(inputs.flatten(0, 1)))).unflatten(0, inputs.shape[:2])
+    def forward(self, inputs: Tensor, scores: Tensor | None = None) -> Tensor:
+        """[B, T, ...] -> outputs of the neurons [B, T, ...]; `scores` [B, T] scale the inputs."""
+        mapped = self.linear(inputs.flatten(0, 1)) if scores is None else self._scaled(inputs, scores)
+        currents = self.pool(self.norm(mapped)).unflatten(0, inputs.shape[:2])
         if self.attention is not None:
             currents = weigh(currents, self.attention(step_means(currents)))
         outputs: Tensor = self.neurons(currents)
         return outputs
+
+    def _scaled(self, inputs: Tensor, scores: Tensor) -> Tensor:
+        """The convolution of scaled frames as d * (W x) + bias: training then needs no gradient of the frames."""
+        assert isinstance(self.linear, nn.Conv2d)
+        assert self.linear.bias is not None
+        mapped = nn.functional.conv2d(inputs.flatten(0, 1), self.linear.weight, padding=self.linear.padding)
+        return torch.addcmul(self.linear.bias.reshape(-1, 1, 1), mapped, scores.reshape(-1, 1, 1, 1))
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weights and constant of the linear map with the (running) batch normalisation inside.
@@ -72,11 +80,9 @@ class TaSnn(nn.Module):
     def answer(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Counts [B, T, 2, H, W] -> (rates [B, K], scores of the raw frames [B, T])."""
         scores = self.frame_scores(step_means(frames))
-        outputs = weigh(frames, scores)
-        for block in self.blocks:
-            if isinstance(block.linear, nn.Linear):
-                outputs = outputs.flatten(2)
-            outputs = block(outputs)
+        outputs = self.blocks[0](frames, scores)
+        for block in list(self.blocks)[1:]:
+            outputs = block(outputs.flatten(2) if isinstance(block.linear, nn.Linear) else outputs)
         return outputs.mean(1), scores
 
     def frame_scores(self, means: Tensor) -> Tensor:
