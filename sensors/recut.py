@@ -5,6 +5,7 @@ Packet k covers [k * packet_us, (k + 1) * packet_us) of absolute sensor time; a 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -207,7 +208,7 @@ class EventCutter:
         none: tuple[Any, ...] = tuple(np.empty(0, kind) for kind in (np.int64, np.uint16, np.uint16, np.uint8))
         start = self._span if self._bin is not None or self._silent_from is None else self._silent_from
         self._span = start
-        self._give(none, end)  # type: ignore[arg-type]
+        self._give(none, end)
         if self._silent_from is not None:
             self._silent_from = end
 
@@ -277,9 +278,11 @@ class SideCutter:
         bins = joined[0][:n] // self._packet_us
         edges = [0, *(int(edge) + 1 for edge in np.flatnonzero(bins[1:] != bins[:-1])), n]
         packets: list[Packet] = []
-        for first, last in zip(edges[:-1], edges[1:], strict=True):
+        for first, last in pairwise(edges):
             start = int(bins[first]) * self._packet_us
-            fields = {name: column[first:last] for name, column in zip(_FIELDS[self._kind], joined, strict=True)}
+            fields: dict[str, Any] = {
+                name: column[first:last] for name, column in zip(_FIELDS[self._kind], joined, strict=True)
+            }
             span = max(start, self._start_us), min(start + self._packet_us, self._stop_us)
             packets.append(self._kind(t0_us=span[0], t1_us=span[1], **fields))
         return packets

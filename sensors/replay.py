@@ -11,9 +11,8 @@ import numpy as np
 from evpipe.errors import InputError
 from evpipe.operator import Micros, Param, Source
 from evpipe.packets import Events, Frame, Imu, Packet, Triggers
-from sensors.recut import EventCutter, SideCutter
-
 from sensors.formats.reader import EventChunk, FrameChunk, ImuChunk, Reader, TriggerChunk, shown
+from sensors.recut import EventCutter, SideCutter
 
 
 class Replay(Source):
@@ -162,7 +161,8 @@ class _Merge:
 
     def _push_frame(self, chunk: FrameChunk) -> None:
         end = chunk.end_us
-        if (self._start_us is not None and end <= self._start_us) or (self._stop_us is not None and end > self._stop_us):
+        before = self._start_us is not None and end <= self._start_us
+        if before or (self._stop_us is not None and end > self._stop_us):
             return
         if end < self._given_until:
             self._late_frames += 1

@@ -19,7 +19,7 @@ EXAMPLE = "evpipe info recording.raw --json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `evpipe info`."""
     parser.add_argument("files", metavar="FILE", nargs="+", help="a recording")
-    parser.add_argument("--size", metavar="HxW", help="rows x columns of the sensor, where the file does not say or lies")
+    parser.add_argument("--size", metavar="HxW", help="rows x columns of the sensor, where the file says none")
     parser.add_argument("--encoding", choices=("evt2", "evt3"), help="of RAW files without a header")
 
 
@@ -116,7 +116,7 @@ class _Digest:
 
     def add(self, columns: Any) -> None:
         for hash_, column, kind in zip(self._hashes, columns, ("<i8", "<u2", "<u2", "u1"), strict=True):
-            hash_.update(np.ascontiguousarray(column, kind))
+            hash_.update(np.ascontiguousarray(column, kind).data)
 
     def digits(self) -> dict[str, str]:
         return {name: hash_.hexdigest()[:16] for name, hash_ in zip("txyp", self._hashes, strict=True)}

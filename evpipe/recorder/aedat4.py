@@ -72,7 +72,9 @@ class Aedat4Writer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def events(self, t: I64, x: U16, y: U16, p: U8, size: tuple[int, int] | None = None) -> None:

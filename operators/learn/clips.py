@@ -127,11 +127,15 @@ def _clip(case: tuple[int, str, int], data: Data, layout: Input) -> NDArray[np.u
 
 def _key(data: Data, layout: Input, split: Split) -> str:
     """Digest of all that the clips of a split depend on, the simulator's source included."""
+    import operators.kernels.bin
+    import sensors.kernels.pixel
+    import sensors.kernels.raster
     import sensors.scenes
     import sensors.simulated
 
+    modules = (operators.kernels.bin, sensors.kernels.pixel, sensors.kernels.raster, sensors.simulated)
+    sources = [Path(str(module.__file__)) for module in modules]
     digest = hashlib.sha256(msgspec.json.encode((data.clip_us, data.step_us, data.people(split), layout)))
-    for source in sorted(Path(sensors.scenes.__file__).parent.glob("*.py")):
+    for source in [*sources, *sorted(Path(sensors.scenes.__file__).parent.glob("*.py"))]:
         digest.update(source.read_bytes())
-    digest.update(Path(sensors.simulated.__file__).read_bytes())
     return digest.hexdigest()

@@ -27,7 +27,10 @@ class SlidingTaSnn:
             folded = [block.folded() for block in self._blocks()]
         # Channels last is a fifth faster for whole windows, and slower for the one frame that the first layer takes.
         self._folded = [
-            (weights.contiguous(memory_format=torch.channels_last) if index and weights.dim() == 4 else weights, constant)
+            (
+                weights.contiguous(memory_format=torch.channels_last) if index and weights.dim() == 4 else weights,
+                constant,
+            )
             for index, (weights, constant) in enumerate(folded)
         ]
 

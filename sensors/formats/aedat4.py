@@ -81,7 +81,7 @@ class Aedat4Reader:
         self.disorder_us = 100_000 if len(self.streams) > 1 else 0
         self.account = Account()
 
-    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:
+    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:  # noqa: PLR0912 - one walk
         """Each packet of the file as a chunk."""
         self.account = account = Account()
         table = self._table()
@@ -126,7 +126,7 @@ class Aedat4Reader:
             )
         if self._table_at > self._file_bytes:
             missing = self._table_at - self._file_bytes
-            account.lost(self._file_bytes, f"the file is cut: {missing} bytes of packets and the data table are missing")
+            account.lost(self._file_bytes, f"the file is cut: {missing} bytes of packets and its data table are gone")
         elif self._table_at >= 0 and table is None:
             account.lost(self._table_at, "the data table is damaged or cut; all packets were read")
 
@@ -178,7 +178,7 @@ class Aedat4Reader:
         """Enter what is wrong at `at`; the next packet that the data table knows, or the end."""
         later = table[:, 0][table[:, 0] > at] if table is not None else np.empty(0, np.int64)
         onward = int(later.min()) if len(later) else end
-        if end - at < 8 or (0 <= size and id_ in self._ids and self._table_at not in range(self._file_bytes)):
+        if end - at < 8 or (size >= 0 and id_ in self._ids and self._table_at not in range(self._file_bytes)):
             needs = f"a packet of {8 + size} bytes" if end - at >= 8 else "the head of a packet, 8 bytes"
             self.account.lost(at, f"the file ends inside {needs}: {end - at} bytes of it are there")
         else:

@@ -85,7 +85,9 @@ def _reader(path: str, file: BinaryIO, size: tuple[int, int] | None, encoding: E
             f"{path}: is a .raw file without the header of Prophesee's recordings, so nothing says how its bytes are "
             "coded nor how large the sensor is. Give both: encoding: evt2 or evt3, and size: [height, width]."
         )
-    found = f"text beginning with {head[:24].decode('utf-8', 'replace')!r}" if _is_text(head) else f"bytes {head[:8].hex(' ')}"
+    found = f"bytes {head[:8].hex(' ')}"
+    if _is_text(head):
+        found = f"text beginning with {head[:24].decode('utf-8', 'replace')!r}"
     named = f" (its name says {suffix})" if suffix else ""
     raise InputError(f"{path}: no format that evpipe knows: it begins with {found}{named}. {READS}.")
 
@@ -98,10 +100,10 @@ def _prophesee(path: str, file: BinaryIO, size: tuple[int, int] | None) -> Reade
     is_dat = any(key in keys for key in ("Data", "Version", "Width", "Height"))
     code = encoding_of(keys)
     if is_dat or (code is None and Path(path).suffix.lower() == ".dat"):
-        raise InputError(f"{path}: is a Prophesee DAT file, which evpipe does not read yet. Convert it to RAW; {READS}.")
+        raise InputError(f"{path}: is a Prophesee DAT file, not read yet. Convert it to RAW; {READS}.")
     if code not in ("EVT2", "EVT3"):
         found = f"says {code}" if code else "says nothing of format, evt or a known system_ID"
-        raise InputError(f"{path}: the header of this Prophesee RAW file {found}; evpipe reads EVT2 and EVT3. Convert it.")
+        raise InputError(f"{path}: the header of this RAW file {found}; evpipe reads EVT2 and EVT3. Convert it.")
     size = size or geometry_of(keys, path)
     if size is None:
         raise InputError(

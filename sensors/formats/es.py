@@ -38,7 +38,7 @@ class EsReader:
                 "types 0 (generic), 1 (DVS), 2 (ATIS) and 4 (colour). Convert it."
             )
         if kind and len(head) < 20:
-            raise InputError(f"{path}: the Event Stream header needs 20 bytes, the file has {len(head)}. Get a whole one.")
+            raise InputError(f"{path}: an Event Stream header has 20 bytes, the file {len(head)}. Get a whole one.")
         self.path = path
         self.format = _NAMES[kind]
         self.width: int | None = None
@@ -60,7 +60,7 @@ class EsReader:
         buffer = np.empty(max(self.block_bytes, 64), np.uint8)
         self._file.seek(self._start)
         have, offset, first_outside = 0, self._start, -1
-        while got := self._file.readinto(memoryview(buffer)[have:]):  # type: ignore[attr-defined]
+        while got := self._file.readinto(buffer.data[have:]):  # type: ignore[attr-defined]
             have += got
             at = 0
             while at < have:

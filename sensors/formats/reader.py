@@ -130,7 +130,7 @@ def blocks(file: BinaryIO, start: int, record: int, account: Account, block_byte
     buffer = np.empty(max(block_bytes // record, 1) * record, np.uint8)
     file.seek(start)
     have, offset = 0, start
-    while got := file.readinto(memoryview(buffer)[have:]):  # type: ignore[attr-defined]
+    while got := file.readinto(buffer.data[have:]):  # type: ignore[attr-defined]
         have += got
         whole = have // record * record
         if whole:

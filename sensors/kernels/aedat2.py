@@ -28,9 +28,7 @@ def _swap(word: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def decode(
-    words: Any, state: Any, davis: bool, width: int, height: int, t: Any, x: Any, y: Any, p: Any
-) -> int:
+def decode(words: Any, state: Any, davis: bool, width: int, height: int, t: Any, x: Any, y: Any, p: Any) -> int:
     """Decode pairs of uint32 `words` as they lie in memory on a little-endian machine. Returns the number of events.
 
     Columns need room for len(words) / 2 events. Coordinates and polarity: the address fields as stored, `p` 1 = ON.

@@ -1,4 +1,4 @@
-"""AEDAT 4 event structs to columns, and the fields of flatbuffer tables, with every offset checked against the buffer."""
+"""AEDAT 4 event structs to columns, and the fields of flatbuffer tables, every offset checked against the buffer."""
 
 from typing import Any
 

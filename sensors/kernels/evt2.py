@@ -23,7 +23,17 @@ def new_state() -> NDArray[np.int64]:
 
 @njit(cache=True, nogil=True)
 def decode(
-    words: Any, state: Any, width: int, height: int, t: Any, x: Any, y: Any, p: Any, edge_t: Any, edge_channel: Any, edge_value: Any
+    words: Any,
+    state: Any,
+    width: int,
+    height: int,
+    t: Any,
+    x: Any,
+    y: Any,
+    p: Any,
+    edge_t: Any,
+    edge_channel: Any,
+    edge_value: Any,
 ) -> tuple[int, int, int]:
     """Decode uint32 `words` until they or the columns are used up: a word gives at most one event or one edge.
 

@@ -28,6 +28,7 @@ STATE_SIZE = 13
 
 SLACK = 12  # free places that the event columns must have before a word: a vector holds up to 12 events
 
+
 def new_state() -> NDArray[np.int64]:
     """The state before the first word of a recording."""
     state = np.zeros(STATE_SIZE, np.int64)
@@ -39,7 +40,17 @@ def new_state() -> NDArray[np.int64]:
 
 @njit(cache=True, nogil=True)
 def decode(
-    words: Any, state: Any, width: int, height: int, t: Any, x: Any, y: Any, p: Any, edge_t: Any, edge_channel: Any, edge_value: Any
+    words: Any,
+    state: Any,
+    width: int,
+    height: int,
+    t: Any,
+    x: Any,
+    y: Any,
+    p: Any,
+    edge_t: Any,
+    edge_channel: Any,
+    edge_value: Any,
 ) -> tuple[int, int, int]:
     """Decode uint16 `words` until they, the event columns or the trigger columns are used up.
 

@@ -1,13 +1,25 @@
 """Reading a recording whole, for comparison."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from sensors.formats.detect import open_reader
 from sensors.formats.reader import EventChunk, FrameChunk, ImuChunk
+
+
+class Found:
+    """Everything that a reader gave: columns, and whatever else is passed in."""
+
+    def __init__(self, columns, **rest):
+        self.t, self.x, self.y, self.p = columns
+        self.__dict__.update(rest)
+
+    @property
+    def rows(self):
+        """Events as tuples of plain integers."""
+        return list(zip(*(column.tolist() for column in (self.t, self.x, self.y, self.p)), strict=True))
 
 
 @pytest.fixture(scope="session")
@@ -30,14 +42,10 @@ def read_whole():
                 triggers.append(chunk)
         reader.close()
         columns = [np.concatenate(column) for column in zip(*events, strict=True)] if events else [np.empty(0)] * 4
-        return SimpleNamespace(
+        return Found(
+            columns,
             reader=reader,
-            t=columns[0],
-            x=columns[1],
-            y=columns[2],
-            p=columns[3],
-            rows=[tuple(int(value) for value in row) for row in zip(*columns, strict=True)],
-            edges=[tuple(int(v) for v in row) for chunk in triggers for row in zip(*chunk, strict=True)],
+            edges=[edge for chunk in triggers for edge in zip(*(c.tolist() for c in chunk), strict=True)],
             imu=imu,
             frames=frames,
             damage=reader.account.damage,

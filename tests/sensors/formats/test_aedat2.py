@@ -28,7 +28,8 @@ def test_dvs128(write, read_whole):
     """Bit 0 is inverted polarity; bit 15 marks events from outside, which are counted."""
     found = read_whole(write(DVS128 + records((0x3228, 10), (0x3229, 11), (0x8000, 12), (0x7FFE, 13))))
     assert found.rows == [(10, 20, 50, 1), (11, 20, 50, 0), (13, 127, 127, 1)]
-    assert (found.reader.width, found.reader.height, found.reader.mirror_x, found.reader.mirror_y) == (128, 128, True, True)
+    assert (found.reader.width, found.reader.height) == (128, 128)
+    assert (found.reader.mirror_x, found.reader.mirror_y) == (True, True)
     assert list(found.notes.values()) == [1]
 
 
