@@ -38,6 +38,7 @@ class EventCutter:
         self._in_order = True  # of what is pending
         self._bin: int | None = None  # start of the open bin of the grid
         self._floor = np.iinfo(np.int64).min  # events before it come too late
+        self._newest = self._floor
         self._span = 0  # start of the packet to be given next
         self._late_in_bin, self._late_from = 0, 0
         self._silent_from: int | None = None
@@ -56,10 +57,12 @@ class EventCutter:
         if self._start_us is not None and len(t) and t.min() < self._start_us:
             keep = t >= self._start_us
             t, x, y, p = t[keep], x[keep], y[keep], p[keep]
-        if len(t) and (t[0] < self._floor or bool((t[1:] < t[:-1]).any())):
-            self._push_unsorted(t, x, y, p)
-        else:
-            self._push((t, x, y, p), t)
+        if len(t):
+            if t[0] < max(self._newest, self._floor) or bool((t[1:] < t[:-1]).any()):
+                self._push_unsorted(t, x, y, p)
+            else:
+                self._push((t, x, y, p), t)
+            self._newest = max(self._newest, int(t.max()))
         if self.ended and self._stop_us is not None:
             self._close_bin()
             if self._silent_from is not None:
@@ -167,8 +170,8 @@ class EventCutter:
     def _split(self) -> None:
         """Give the first part of the open bin as a packet of its own, cut where time changes.
 
-        A million events of one instant leave no such place: the instant is then given over several packets, of which
-        those after the first have an empty span.
+        A million events of one instant leave no such place: the instant is then given over several packets, whose
+        spans share that microsecond.
         """
         t, x, y, p = self._joined()
         n = int(np.searchsorted(t, t[MAX_PACKET_EVENTS]))
@@ -177,6 +180,7 @@ class EventCutter:
         if n == 0:
             n, end = MAX_PACKET_EVENTS, end + 1
         self._give((t[:n], x[:n], y[:n], p[:n]), end)
+        self._span = self._floor
         self._parts = [(t[n:].copy(), x[n:].copy(), y[n:].copy(), p[n:].copy())]
         self._pending = len(t) - n
 
@@ -186,7 +190,11 @@ class EventCutter:
         end = self._bin_end() if self._stop_us is None else min(self._bin_end(), self._stop_us)
         if self._late_in_bin:
             mark = Mark(
-                t0_us=self._late_from, t1_us=self._span, kind="gap", reason="time steps back", events=self._late_in_bin
+                t0_us=self._late_from,
+                t1_us=self._span if self.told_until is None else self.told_until,
+                kind="gap",
+                reason="time steps back",
+                events=self._late_in_bin,
             )
             self._ready.append(mark)
             self._late_in_bin = 0

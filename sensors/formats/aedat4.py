@@ -5,9 +5,10 @@ Works without the data table at the end (recording software that crashed) and up
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, cast
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 
 from evpipe.errors import InputError
 from sensors.formats import flatbuffer
-from sensors.formats.compression import DecompressionError, decompress
+from sensors.formats.compression import DecompressionError, Decompressor
+from sensors.formats.evt2 import outside_text
 from sensors.formats.flatbuffer import FlatbufferError
-from sensors.formats.reader import Account, Chunk, Columns, FrameChunk, ImuChunk, TriggerChunk
+from sensors.formats.reader import BLOCK_BYTES, Account, Chunk, Columns, FrameChunk, ImuChunk, TriggerChunk
 
 MAGIC = b"#!AER-DAT4.0\r\n"
 MAX_HEADER_BYTES = 2**24
+_ROOM = 2**16
 MAX_EXPOSURE_US = 60_000_000  # a longer one is taken for a field that was not filled in
 _PORTS = {"EVTS": "events", "FRME": "frame", "IMUS": "imu", "TRIG": "triggers"}
 _PIXEL_BYTES = {0: 1, 16: 3, 24: 4}  # OpenCV's type numbers: grey, BGR, BGRA
@@ -53,9 +56,8 @@ class Aedat4Reader:
     def __init__(self, path: str, file: BinaryIO, size: tuple[int, int] | None = None) -> None:
         """`size` (width, height) overrides the file's. Raises InputError when the header cannot be read."""
         self.path = path
-        self._file = file
-        file.seek(0, 2)
-        self._file_bytes = file.tell()
+        self._file = io.BufferedReader(cast(io.RawIOBase, file), BLOCK_BYTES)
+        self._file_bytes = self._file.seek(0, 2)
         try:
             self._compression, self._table_at, xml = self._read_header()
             declared = _streams(xml)
@@ -81,53 +83,73 @@ class Aedat4Reader:
         self.disorder_us = 100_000 if len(self.streams) > 1 else 0
         self.account = Account()
 
-    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:  # noqa: PLR0912 - one walk
-        """Each packet of the file as a chunk."""
+    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:
+        """Packets as chunks; event packets that follow one another are joined."""
+        from sensors.kernels import aedat4
+
         self.account = account = Account()
-        table = self._table()
+        width, height = self.width or 0, self.height or 0
+        columns = Columns(_ROOM)
+        filled = outside = 0
+        first_outside = -1
+        for at, port, data in self._packets(wanted):
+            try:
+                if port == "events":
+                    packed = _events(data)
+                    count = len(packed) // 2
+                    if filled and filled + count > len(columns.t):
+                        yield columns.first(filled)
+                        filled = 0
+                    if count > len(columns.t):
+                        columns = Columns(count)
+                    n = aedat4.events(packed, width, height, columns.t, columns.x, columns.y, columns.p, filled)
+                    if n < filled + count:
+                        first_outside = first_outside if outside else at
+                        outside += filled + count - n
+                    filled = n
+                    continue
+                if filled:
+                    yield columns.first(filled)
+                    filled = 0
+                yield from {"frame": _frame, "imu": _imu, "triggers": _triggers}[port](data)
+            except FlatbufferError as error:
+                account.lost(at, f"a packet of {port} is damaged ({error}) and was left out")
+        if filled:
+            yield columns.first(filled)
+        if outside:
+            account.lost(first_outside, outside_text(outside, (width, height)))
+
+    def _packets(self, wanted: frozenset[str] | None) -> Iterator[tuple[int, str, bytes]]:
+        """(position, port, content) of each packet that is wanted, up to the data table or the end of the file."""
+        account, table = self.account, self._table()
         end = self._file_bytes if self._table_at < 0 else min(self._table_at, self._file_bytes)
-        if self._table_at < 0:
-            account.note("recordings that were not finished: no data table; read to the last whole packet", 1)
-        columns = Columns(0)
-        at, outside, first_outside = self._data_at, 0, -1
+        decompress = Decompressor(self._compression)
+        file = self._file
+        at = self._data_at
+        file.seek(at)
         while at < end:
-            self._file.seek(at)
-            head = self._file.read(8)
+            head = file.read(8)
             id_, size = struct.unpack("<ii", head) if len(head) == 8 and at + 8 <= end else (-1, -1)
-            if size < 0 or at + 8 + size > end or not (id_ in self._ids or id_ in self._further):
-                at = self._skip(at, end, table, id_, size)
-                continue
             port = self._ids.get(id_)
-            if port is None:
-                account.note("packets of further streams, not read", 1)
-            elif wanted is None or port in wanted:
-                payload = self._file.read(size)
+            if size < 0 or at + 8 + size > end or not (port or id_ in self._further):
+                at = self._skip(at, end, table, id_, size)
+                file.seek(at)
+            elif port is None or (wanted is not None and port not in wanted):
+                account.note("packets of further streams, not read", int(port is None))
+                at += 8 + size
+                file.seek(at)
+            else:
                 try:
-                    data = decompress(self._compression, payload)
-                    if port == "events":
-                        packed = _events(data)
-                        if len(packed) > len(columns.t):
-                            columns = Columns(len(packed))
-                        n, dropped = self._spread(packed, columns)
-                        if dropped and not outside:
-                            first_outside = at
-                        outside += dropped
-                        if n:
-                            yield columns.first(n)
-                    else:
-                        yield from {"frame": _frame, "imu": _imu, "triggers": _triggers}[port](data)
-                except (DecompressionError, FlatbufferError) as error:
+                    yield at, port, decompress(file.read(size))
+                except DecompressionError as error:
                     account.lost(at, f"a packet of {port} of {size} bytes is damaged ({error}) and was left out")
-            at += 8 + size
-        if first_outside >= 0:
-            size_text = f"{self.width}x{self.height}"
-            account.lost(
-                first_outside, f"{outside} events lie outside the sensor of {size_text} pixels and were dropped"
-            )
-        if self._table_at > self._file_bytes:
+                at += 8 + size
+        if self._table_at < 0:
+            account.note("unfinished recording, without data table: read to its last whole packet", 1)
+        elif self._table_at > self._file_bytes:
             missing = self._table_at - self._file_bytes
             account.lost(self._file_bytes, f"the file is cut: {missing} bytes of packets and its data table are gone")
-        elif self._table_at >= 0 and table is None:
+        elif table is None:
             account.lost(self._table_at, "the data table is damaged or cut; all packets were read")
 
     def close(self) -> None:
@@ -161,7 +183,7 @@ class Aedat4Reader:
             return None
         self._file.seek(self._table_at)
         try:
-            data = decompress(self._compression, self._file.read())
+            data = Decompressor(self._compression)(self._file.read())
             at = flatbuffer.field(data, flatbuffer.root(data, 4, b"FTAB"), 0)
             if not at:
                 return np.empty((0, 5), np.int64)
@@ -186,13 +208,6 @@ class Aedat4Reader:
             self.account.lost(at, f"{what}; the {onward - at} bytes up to byte {onward} were left out")
         return min(onward, end)
 
-    def _spread(self, packed: NDArray[np.int64], columns: Columns) -> tuple[int, int]:
-        from sensors.kernels import aedat4
-
-        assert self.width is not None
-        assert self.height is not None
-        return aedat4.events(packed, self.width, self.height, columns.t, columns.x, columns.y, columns.p)
-
 
 def _streams(xml: bytes) -> dict[int, tuple[str, tuple[int, int] | None]]:
     """Stream id -> (port or "" for an unknown type, (width, height)) by the header's XML."""
@@ -213,12 +228,13 @@ def _streams(xml: bytes) -> dict[int, tuple[str, tuple[int, int] | None]]:
 
 
 def _events(data: bytes) -> NDArray[np.int64]:
-    """The structs of an event packet as int64 [N, 2]."""
-    at = flatbuffer.field(data, flatbuffer.root(data, 4, b"EVTS"), 0)
-    if not at:
-        return np.empty((0, 2), np.int64)
-    start, count = flatbuffer.vector(data, at, 16)
-    return np.frombuffer(data, "<i8", 2 * count, start).reshape(count, 2)
+    """The structs of an event packet, two int64 each."""
+    from sensors.kernels import aedat4
+
+    start, count = aedat4.event_vector(np.frombuffer(data, np.uint8))
+    if count < 0:
+        raise FlatbufferError("it holds no vector of events")
+    return np.frombuffer(data, np.int64, 2 * count, start)
 
 
 def _frame(data: bytes) -> Iterator[Chunk]:

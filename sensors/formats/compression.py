@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 MAX_BYTES = 2**28
 """The most that one packet may decompress to."""
 
@@ -13,33 +15,45 @@ class DecompressionError(ValueError):
     """A packet is no whole frame, or larger than `MAX_BYTES`."""
 
 
-def decompress(kind: int, payload: bytes) -> bytes:
-    """The content of a packet compressed as `kind` (the numbers of the AEDAT4 header)."""
-    if kind == NONE:
-        return payload
-    return _lz4(payload) if kind in (LZ4, LZ4_HIGH) else _zstd(payload)
+class Decompressor:
+    """Decompresses packets of one `kind` (the numbers of the AEDAT4 header); keeps its memory from packet to packet."""
 
+    def __init__(self, kind: int) -> None:
+        self._kind = kind
+        self._lz4: Any = None
 
-def _lz4(payload: bytes) -> bytes:
-    import lz4.frame
+    def __call__(self, payload: bytes) -> bytes:
+        """The content of a packet. Raises DecompressionError."""
+        if self._kind == NONE:
+            return payload
+        return self._lz4_frame(payload) if self._kind in (LZ4, LZ4_HIGH) else _zstd(payload)
 
-    decoder = lz4.frame.LZ4FrameDecompressor()
-    limit = min(MAX_BYTES, _LZ4_GROWTH * len(payload) + 64)
-    parts, have = [], 0
-    data = payload
-    try:
-        while not decoder.eof:
-            # The step is allocated whole, so it follows the size of what came.
-            parts.append(decoder.decompress(data, max_length=min(4 * len(payload) + 2**16, limit + 1 - have)))
-            have += len(parts[-1])
-            data = b""
-            if have > limit:
-                raise DecompressionError(f"it grows beyond {limit} bytes")
-            if not decoder.eof and not parts[-1]:
-                raise DecompressionError("its LZ4 frame is cut short")
-    except (RuntimeError, EOFError) as error:
-        raise DecompressionError(f"LZ4: {error}") from None
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    def _lz4_frame(self, payload: bytes) -> bytes:
+        if self._lz4 is None:
+            from lz4.frame import LZ4FrameDecompressor
+
+            self._lz4 = LZ4FrameDecompressor()
+        decoder, self._lz4 = self._lz4, None  # one that failed is not used again
+        limit = min(MAX_BYTES, _LZ4_GROWTH * len(payload) + 64)
+        # Each step is allocated whole, so it follows the size of what came.
+        step = min(4 * len(payload) + 4096, limit + 1)
+        try:
+            first: bytes = decoder.decompress(payload, max_length=step)
+            if decoder.eof:
+                self._lz4 = decoder
+                return first
+            parts, have = [first], len(first)
+            while not decoder.eof:
+                parts.append(decoder.decompress(b"", max_length=min(4 * step, limit + 1 - have)))
+                have += len(parts[-1])
+                if have > limit:
+                    raise DecompressionError(f"it grows beyond {limit} bytes")
+                if not decoder.eof and not parts[-1]:
+                    raise DecompressionError("its LZ4 frame is cut short")
+        except (RuntimeError, EOFError) as error:
+            raise DecompressionError(f"LZ4: {error}") from None
+        self._lz4 = decoder
+        return b"".join(parts)
 
 
 def _zstd(payload: bytes) -> bytes:

@@ -26,7 +26,10 @@ UNTIMED = 11  # words before the first TIME_HIGH, dropped
 FIRST_OUTSIDE = 12  # index of the first word with an event outside within this call, -1: none
 STATE_SIZE = 13
 
-SLACK = 12  # free places that the event columns must have before a word: a vector holds up to 12 events
+
+# Places of the set bits of each 12-bit mask, and how many they are.
+_BITS = np.argsort(1 - (np.arange(4096)[:, None] >> np.arange(12) & 1), axis=1, kind="stable").astype(np.uint8)
+_COUNTS = (np.arange(4096)[:, None] >> np.arange(12) & 1).sum(axis=1).astype(np.uint8)
 
 
 def new_state() -> NDArray[np.int64]:
@@ -80,11 +83,11 @@ def decode(
         stop = min(n_words, i + min((len(t) - np.int64(n)) // 12, len(edge_t) - m))
         if stop == i:
             break
-        for j in range(i, stop):  # the usual words; the first unusual one ends the loop
+        for j in range(np.uint64(i), np.uint64(stop)):  # the usual words; the first unusual one ends the loop
             word = words[j]
             kind = word >> 12
             value = word & 0xFFF
-            i = j
+            i = np.int64(j)
             if kind == 2:
                 if (value & 0x7FF) >= limit:
                     break
@@ -110,7 +113,21 @@ def decode(
             elif kind == 3:
                 base = value & 0x7FF
                 base_p = value >> 11
-            elif kind == 4 or kind == 5 or kind == 10:
+            elif kind == 4 or kind == 5:
+                size = np.int64(12) if kind == 4 else np.int64(8)
+                if base + size > limit:
+                    break
+                mask = value if kind == 4 else value & 0xFF
+                # All 12 places are written, those behind the last set bit to be written over: no branch to guess.
+                for k in range(12):
+                    place = n + np.uint64(k)
+                    t[place] = now
+                    x[place] = np.uint16(base) + _BITS[mask, k]
+                    y[place] = row
+                    p[place] = base_p
+                n += np.uint64(_COUNTS[mask])
+                base += size
+            elif kind == 10:
                 break
         else:
             i = stop
@@ -128,30 +145,22 @@ def decode(
             else:
                 first, size, mask, polarity = base, 8, value & 0xFF, base_p
                 base += 8
-            if first + size <= limit:
-                for k in range(size):
+            for k in range(size):
+                if (mask >> k) & 1 == 0:
+                    continue
+                if row < 0:
+                    state[ROWLESS] += 1
+                elif row >= height or first + k >= width:
+                    state[OUTSIDE] += 1
+                    if state[FIRST_OUTSIDE] < 0:
+                        state[FIRST_OUTSIDE] = i - 1
+                else:
+                    state[HELD] += behind
                     t[n] = now
                     x[n] = first + k
                     y[n] = row
                     p[n] = polarity
-                    n += np.uint64((mask >> k) & 1)
-            else:
-                for k in range(size):
-                    if (mask >> k) & 1 == 0:
-                        continue
-                    if row < 0:
-                        state[ROWLESS] += 1
-                    elif row >= height or first + k >= width:
-                        state[OUTSIDE] += 1
-                        if state[FIRST_OUTSIDE] < 0:
-                            state[FIRST_OUTSIDE] = i - 1
-                    else:
-                        state[HELD] += behind
-                        t[n] = now
-                        x[n] = first + k
-                        y[n] = row
-                        p[n] = polarity
-                        n += one
+                    n += one
         elif kind == 10:
             edge_t[m] = now
             edge_channel[m] = value >> 8
