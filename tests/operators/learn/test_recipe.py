@@ -26,7 +26,7 @@ def test_the_shipped_recipe_reads() -> None:
         ("window_us: 480000", "window_us: 480001", "no multiple of frames"),
         ("step_us: 15000", "step_us: 14000", "must divide a frame of 30000 us"),
         (r"clip_us: \d+", "clip_us: 300000", "no less than input.window_us 480000"),
-        (r"train: {subjects: \[0, \d+\]", "train: {subjects: [0, 81]", "subject 80 is in data.train and in data.validation"),
+        (r"train: {subjects: \[0, \d+\]", "train: {subjects: [0, 81]", "subject 80 is in data.train and in data.valid"),
         (r"train: {subjects: \[0, \d+\]", "train: {subjects: [80, 80]", "end must lie above the start"),
         ("flip: 0.5", "flip: 1.5", "augment.flip"),
     ],
