@@ -53,7 +53,10 @@ class SimulatedCamera(Source):
         self._script = Script(seed, subject, action, action_us)
 
     def open(self) -> None:
-        """Furnish the room."""
+        """Compile the kernels, which takes seconds once in a machine's life, and furnish the room."""
+        self._stage = Stage(self._script, self._size, self._seed)
+        next(self._packets())
+        self._stage.picture(0)
         self._stage = Stage(self._script, self._size, self._seed)
         height, width = self._size
         self.context.say(f"simulated camera {width}x{height}, seed {self._seed}")
