@@ -5,21 +5,23 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import zmq
 
 from evpipe.errors import EvpipeError
 from evpipe.graph.model import Edge, Graph
-from evpipe.link.account import EdgeAccount, Ledger
+from evpipe.link.account import Ledger
 from evpipe.link.inlet import Inlet
 from evpipe.link.outlet import Outlet
 from evpipe.link.policy import effective
 from evpipe.link.queue import EdgeQueue
 from evpipe.operator import InputState, Operator, Source
-from evpipe.packets import Events, Packet
+from evpipe.packets import Events
+from evpipe.run.feed import Feed
 from evpipe.run.node import Delivery, HandlerError, Input, NodeRunner
+from evpipe.run.outs import CallOut, RemoteOut
 from evpipe.run.pace import Pace
 
 _IDLE_MS = 100
@@ -64,85 +66,6 @@ class _NodeContext:
         return self._runner.input_states()
 
 
-class _CallOut:
-    """An edge within the worker: a function call."""
-
-    def __init__(self, target: NodeRunner, input_: int, account: EdgeAccount, ordered: bool) -> None:
-        self._target, self._input, self._account, self._ordered = target, input_, account, ordered
-        self._low = -(2**63)
-
-    def packet(self, packet: Packet, born_ns: int) -> None:
-        events = packet.n_events
-        self._low = max(self._low, packet.t1_us - 1)
-        self._account.sent(events)
-        self._target.receive(self._input, Delivery(packet, born_ns, done=lambda: self._account.landed(events)))
-
-    def watermark(self, t_us: int) -> None:
-        if self._ordered and t_us > self._low:
-            self._low = t_us
-            self._target.advance(self._input, t_us)
-
-    def end(self, t_us: int) -> None:
-        self._target.end(self._input)
-
-
-class _RemoteOut:
-    """The edges of one port to other workers: one copy into shared memory for all of them."""
-
-    def __init__(self, outlet: Outlet, edges: list[int], ordered: list[int], wait: Callable[[list[int]], None]) -> None:
-        self._outlet, self._edges, self._ordered, self._wait = outlet, edges, ordered, wait
-        self._low = -(2**63)
-
-    def packet(self, packet: Packet, born_ns: int) -> None:
-        self._low = max(self._low, packet.t1_us - 1)
-        if self._outlet.full(self._edges):
-            self._wait(self._edges)
-        self._outlet.send(self._edges, packet, born_ns)
-
-    def watermark(self, t_us: int) -> None:
-        if self._ordered and t_us > self._low:
-            self._low = t_us
-            for edge in self._ordered:
-                self._outlet.mark(edge, "watermark", t_us)
-            self._outlet.push()
-
-    def end(self, t_us: int) -> None:
-        for edge in self._edges:
-            self._outlet.mark(edge, "end", t_us)
-        self._outlet.push()
-
-
-class _Feed:
-    """A source and the packet it made last, which waits until it is due."""
-
-    def __init__(self, runner: NodeRunner, source: Source, limit_us: int | None) -> None:
-        self.runner, self.source = runner, source
-        self._limit_us = limit_us
-        self._stream: Iterator[Packet] = iter(())
-        self.first_us: int | None = None
-        self.packet: Packet | None = None
-        self.busy_ns = 0
-
-    def begin(self) -> None:
-        self._stream = self.source.stream()
-
-    def advance(self) -> bool:
-        """Make the next packet; False when the source ended or its time is up. Raises what the source raises."""
-        started = time.perf_counter_ns()
-        self.packet = next(self._stream, None)
-        self.busy_ns = time.perf_counter_ns() - started
-        if self.packet is None:
-            return False
-        if self.first_us is None:
-            self.first_us = self.packet.t0_us
-        return self._limit_us is None or self.packet.t1_us <= self.first_us + self._limit_us
-
-    def end(self) -> None:
-        close = getattr(self._stream, "close", None)
-        if close is not None:
-            close()
-
-
 class Stage:
     """Opens, runs and closes the nodes of one worker. `run` may be called on a thread of its own."""
 
@@ -169,7 +92,7 @@ class Stage:
         self._edge_index = {id(edge): i for i, edge in enumerate(graph.edges)}
         self._runners: dict[str, NodeRunner] = {}
         self._targets: dict[int, tuple[NodeRunner, int]] = {}
-        self._feeds: list[_Feed] = []
+        self._feeds: list[Feed] = []
         for index, node in enumerate(graph.nodes):
             if node.id in set(node_ids):
                 operator = node.spec.make(node.params)
@@ -177,7 +100,7 @@ class Stage:
                 operator.context = _NodeContext(graph, runner, control)
                 self._runners[node.id] = runner
                 if isinstance(operator, Source):
-                    self._feeds.append(_Feed(runner, operator, duration_us))
+                    self._feeds.append(Feed(runner, operator, duration_us))
 
     @property
     def main_thread_operator(self) -> Operator | None:
@@ -222,7 +145,7 @@ class Stage:
             account = self._ledger.edges[index]
             if edge.target in self._runners:
                 target, input_ = self._targets[index]
-                runner.outs[port].append(_CallOut(target, input_, account, index in ordered))
+                runner.outs[port].append(CallOut(target, input_, account, index in ordered))
                 continue
             assert self._outlet is not None
             sink = self.graph.node(edge.target).spec.trait("sink", "")
@@ -235,7 +158,7 @@ class Stage:
         if remote:
             assert self._outlet is not None
             wanted = [index for index in remote if index in ordered]
-            runner.outs[port].insert(0, _RemoteOut(self._outlet, remote, wanted, self._wait_for_room))
+            runner.outs[port].insert(0, RemoteOut(self._outlet, remote, wanted, self._wait_for_room))
 
     def run(self) -> None:
         """Work until every node has ended and every packet sent is acknowledged. Raises HandlerError."""
@@ -301,15 +224,15 @@ class Stage:
         if self._outlet is not None:
             self._poller.register(self._outlet.socket, zmq.POLLIN)
 
-    def _begin_feeds(self) -> list[tuple[int, int, _Feed]]:
-        waiting: list[tuple[int, int, _Feed]] = []
+    def _begin_feeds(self) -> list[tuple[int, int, Feed]]:
+        waiting: list[tuple[int, int, Feed]] = []
         for order, feed in enumerate(self._feeds):
             feed.begin()
             if self._advance(feed):
                 heapq.heappush(waiting, (self._due(feed), order, feed))
         return waiting
 
-    def _advance(self, feed: _Feed) -> bool:
+    def _advance(self, feed: Feed) -> bool:
         """Make the next packet of a source; when there is none the source's end flows through the graph."""
         try:
             if feed.advance():
@@ -322,11 +245,11 @@ class Stage:
         self._finish_feed(feed)
         return False
 
-    def _finish_feed(self, feed: _Feed) -> None:
+    def _finish_feed(self, feed: Feed) -> None:
         feed.end()
         feed.runner.finish()
 
-    def _due(self, feed: _Feed) -> int:
+    def _due(self, feed: Feed) -> int:
         """Host time at which the feed's packet may leave; under `fast`, sources take turns in order of sensor time."""
         assert feed.packet is not None
         assert feed.first_us is not None
@@ -336,11 +259,11 @@ class Stage:
             return -(2**62) + feed.packet.t1_us
         return self.pace.due_ns(feed.first_us, feed.packet.t1_us)
 
-    def _release(self, feed: _Feed) -> None:
+    def _release(self, feed: Feed) -> None:
         assert feed.packet is not None
         feed.runner.emit_source(feed.packet, time.monotonic_ns(), feed.busy_ns)
 
-    def _timeout_ms(self, waiting: list[tuple[int, int, _Feed]]) -> int:
+    def _timeout_ms(self, waiting: list[tuple[int, int, Feed]]) -> int:
         if any(runner.holding for runner in self._runners.values()) and self.graph.clock == "live":
             limit = 5
         else:
