@@ -81,7 +81,9 @@ class Operator:
 
     A handler returns or yields packets, or None. Traits: `heavy` (gets a worker of its own), `main_thread` (its
     `main_loop` owns the process's main thread while packets arrive on another), `ordered` (several inputs are fed in
-    order of time), `warmup_us` (history needed before output is exact), `on_error` (stop | skip).
+    order of time), `warmup_us` (history needed before output is exact), `sink`, `optional_inputs` (names of inputs that
+    need not be wired). A static method `check_parameters(**parameters) -> list[str]` says what is wrong with parameters
+    taken together, so that `evpipe check` can show it without making the operator.
     """
 
     heavy = False

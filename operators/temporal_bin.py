@@ -39,7 +39,9 @@ class TemporalBin(Operator):
         frames: int = 16,
         size: tuple[int, int] = (32, 32),
     ) -> None:
-        _check(window_us, hop_us, frames, size)
+        faults = self.check_parameters(window_us, hop_us, frames, size)
+        if faults:
+            raise UsageError(f"TemporalBin: {'; '.join(faults)}")
         self._window_us, self._hop_us, self._frames, self._size = window_us, hop_us, frames, size
         self._frame_us = window_us // frames
         self.warmup_us = window_us
@@ -48,6 +50,28 @@ class TemporalBin(Operator):
         self._sensor = (0, 0)
         self._columns = self._rows = np.zeros(0, np.int32)
         self.reset()
+
+    @staticmethod
+    def check_parameters(window_us: int, hop_us: int, frames: int, size: tuple[int, int]) -> list[str]:
+        """What is wrong with these values together, with the nearest ones that would do; `evpipe check` shows it."""
+        given = {"window_us": window_us, "hop_us": hop_us, "frames": frames, "size": min(size)}
+        small = [f"{name} is {value}; it must be at least 1" for name, value in given.items() if value < 1]
+        if small:
+            return small
+        if window_us % frames:
+            nearest = max(1, round(window_us / frames)) * frames
+            return [
+                f"window_us {window_us} is not a whole number of us in each of {frames} frames; "
+                f"the nearest window_us that is: {nearest}"
+            ]
+        frame_us = window_us // frames
+        if hop_us % frame_us:
+            nearest = max(1, round(hop_us / frame_us)) * frame_us
+            return [
+                f"hop_us {hop_us} is not a whole number of frames of {frame_us} us "
+                f"(window_us {window_us} / frames {frames}); the nearest hop_us that is: {nearest}"
+            ]
+        return []
 
     def open(self) -> None:
         """Load the kernel ahead of the first packet."""
@@ -140,23 +164,3 @@ class TemporalBin(Operator):
 
 def _round_up(value: int, step: int) -> int:
     return -(-value // step) * step
-
-
-def _check(window_us: int, hop_us: int, frames: int, size: tuple[int, int]) -> None:
-    """Raises UsageError with the names, the values and the nearest values that would do."""
-    for name, value in {"window_us": window_us, "hop_us": hop_us, "frames": frames, "size": min(size)}.items():
-        if value < 1:
-            raise UsageError(f"TemporalBin: {name} is {value}; it must be at least 1")
-    if window_us % frames:
-        nearest = max(1, round(window_us / frames)) * frames
-        raise UsageError(
-            f"TemporalBin: window_us {window_us} is not a whole number of us in each of {frames} frames; "
-            f"the nearest window_us that is: {nearest}"
-        )
-    frame_us = window_us // frames
-    if hop_us % frame_us:
-        nearest = max(1, round(hop_us / frame_us)) * frame_us
-        raise UsageError(
-            f"TemporalBin: hop_us {hop_us} is not a whole number of frames of {frame_us} us "
-            f"(window_us {window_us} / frames {frames}); the nearest hop_us that is: {nearest}"
-        )

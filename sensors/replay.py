@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from evpipe.errors import InputError
+from evpipe.errors import InputError, UsageError
 from evpipe.operator import Micros, Param, Source
 from evpipe.packets import Events, Frame, Imu, Packet, Triggers
 from sensors.formats.reader import EventChunk, FrameChunk, ImuChunk, Reader, TriggerChunk, shown
@@ -35,11 +35,19 @@ class Replay(Source):
         size: tuple[int, int] | None = None,
         encoding: Literal["evt2", "evt3"] | None = None,
     ) -> None:
-        if to_us is not None and to_us <= from_us:
-            raise InputError(f"{path}: to ({to_us} us) must be later than from ({from_us} us). Give another range.")
+        faults = self.check_parameters(from_us, to_us)
+        if faults:
+            raise UsageError(f"{path}: {'; '.join(faults)}")
         self.path, self.packet_us, self.from_us, self.to_us = path, packet_us, from_us, to_us
         self.size, self.encoding = size, encoding
         self._reader: Reader | None = None
+
+    @staticmethod
+    def check_parameters(from_us: int, to_us: int | None, **_: Any) -> list[str]:
+        """What is wrong with these values together; `evpipe check` shows it."""
+        if to_us is not None and to_us <= from_us:
+            return [f"to ({to_us} us) must be later than from ({from_us} us); give another range"]
+        return []
 
     def open(self) -> None:
         """Read the header. Raises InputError when the file is missing, or of a format that is not read."""

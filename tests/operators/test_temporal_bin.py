@@ -202,3 +202,11 @@ def test_signature() -> None:
     assert spec.inputs == {"events": (Events,)}
     assert spec.outputs == {"tensor": Tensor}
     assert list(spec.params) == ["window_us", "hop_us", "frames", "size"]
+
+
+def test_relations_of_parameters_are_found_without_making_the_operator() -> None:
+    """What `evpipe check` shows: the values, the rule and the nearest value that would do."""
+    assert TemporalBin.check_parameters(480_000, 60_000, 16, (32, 32)) == []
+    (fault,) = TemporalBin.check_parameters(480_000, 7_000, 16, (32, 32))
+    assert "hop_us 7000 is not a whole number of frames of 30000 us" in fault
+    assert fault.endswith("that is: 30000")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sensors.recut
-from evpipe.errors import InputError
+from evpipe.errors import InputError, UsageError
 from evpipe.packets import Events, Frame, Imu, Mark, Triggers
 from evpipe.recorder.aedat4 import Aedat4Writer
 from sensors.formats.detect import open_reader
@@ -182,7 +182,7 @@ def test_from_and_to_count_from_the_first_event(name, shared):
     check_order(packets)
     events = [p for p in packets if isinstance(p, Events)]
     assert (events[0].t0_us, events[-1].t1_us) == (t[0] + start, t[0] + stop)
-    with pytest.raises(InputError, match="later than from"):
+    with pytest.raises(UsageError, match="later than from"):
         Replay(str(path), from_us=10, to_us=10)
 
 
