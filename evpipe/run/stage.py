@@ -163,7 +163,6 @@ class Stage:
     def run(self) -> None:
         """Work until every node has ended and every packet sent is acknowledged. Raises HandlerError."""
         self._register()
-        self.pace.start()
         waiting = self._begin_feeds()
         while True:
             if self._stopping.is_set() and waiting:
@@ -225,11 +224,15 @@ class Stage:
             self._poller.register(self._outlet.socket, zmq.POLLIN)
 
     def _begin_feeds(self) -> list[tuple[int, int, Feed]]:
-        waiting: list[tuple[int, int, Feed]] = []
+        """Make the first packets, then start the clock: what a first packet costs (kernels) delays no later one."""
+        ready: list[tuple[int, Feed]] = []
         for order, feed in enumerate(self._feeds):
             feed.begin()
             if self._advance(feed):
-                heapq.heappush(waiting, (self._due(feed), order, feed))
+                ready.append((order, feed))
+        self.pace.start()
+        waiting = [(self._due(feed), order, feed) for order, feed in ready]
+        heapq.heapify(waiting)
         return waiting
 
     def _advance(self, feed: Feed) -> bool:
