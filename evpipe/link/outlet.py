@@ -5,6 +5,7 @@ Packets are written once into shared memory (or, over tcp, sent as frames); desc
 
 from __future__ import annotations
 
+import hmac
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -72,7 +73,8 @@ class Outlet:
         self._count = 0
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(list[tuple[str, int, int]])
-        self.strangers = 0
+        self._strangers = 0
+        self._warned: set[str] = set()
 
     def add(self, edge: int, peer: bytes, queue: EdgeQueue) -> None:
         """Serve an edge whose consumer is the worker `peer`."""
@@ -123,7 +125,21 @@ class Outlet:
             if queue.failure is not None and edge not in self._failed:
                 self._failed.add(edge)
                 failures.append(queue.failure)
+        if self._strangers:
+            self._warn_once(warnings, "a process that is not of this run spoke to its socket; what it said was refused")
+        if self._arena is not None and self._arena.overflows:
+            size = f"{self._arena.size / 2**20:.0f} MiB"
+            self._warn_once(
+                warnings,
+                f"the {size} of shared memory are full: packets go through memories of their own, which is slower; "
+                "some operator keeps the arrays it is given, let it copy what it keeps",
+            )
         return warnings, failures
+
+    def _warn_once(self, warnings: list[str], text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            warnings.append(text)
 
     def push(self) -> None:
         """Send whatever the credits allow."""
@@ -138,14 +154,15 @@ class Outlet:
         """Read acknowledgements that have arrived, without waiting, and send what they allow."""
         try:
             while True:
-                peer, data = self.socket.recv_multipart(zmq.NOBLOCK)
-                self._reply(peer, data)
+                peer, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
+                self._reply(peer, frames)
         except zmq.Again:
             self.push()
 
-    def _reply(self, peer: bytes, data: bytes) -> None:
-        if not data.startswith(self._token):
-            self.strangers += 1
+    def _reply(self, peer: bytes, frames: list[bytes]) -> None:
+        data = b"".join(frames)
+        if len(frames) != 1 or not hmac.compare_digest(data[: len(self._token)], self._token):
+            self._strangers += 1
             return
         self._present.add(peer)
         for kind, a, b in self._decoder.decode(memoryview(data)[len(self._token) :]):

@@ -93,6 +93,7 @@ class Stage:
         self._runners: dict[str, NodeRunner] = {}
         self._targets: dict[int, tuple[NodeRunner, int]] = {}
         self._feeds: list[Feed] = []
+        self._orphaned: list[int] = []
         for index, node in enumerate(graph.nodes):
             if node.id in set(node_ids):
                 operator = node.spec.make(node.params)
@@ -163,6 +164,9 @@ class Stage:
     def run(self) -> None:
         """Work until every node has ended and every packet sent is acknowledged. Raises HandlerError."""
         self._register()
+        for runner in self._runners.values():
+            if not runner.inputs and not isinstance(runner.operator, Source):
+                runner.finish()  # its source has none of the ports that it would take
         waiting = self._begin_feeds()
         while True:
             if self._stopping.is_set() and waiting:
@@ -187,13 +191,25 @@ class Stage:
         self._stopping.set()
 
     def bury(self, edges: Iterable[int]) -> None:
-        """The other ends of these edges died: what went to them is lost, what came from them has ended."""
+        """The other ends of these edges died: what went to them is lost, what came from them ends.
+
+        Inputs end only at the next turn: this may be called while one of their operators waits for room.
+        """
         for index in edges:
             if index in self._inlet_of:
-                runner, input_ = self._targets[index]
-                runner.end(input_)
+                self._orphaned.append(index)
             elif self._outlet is not None:
                 self._outlet.bury(index)
+
+    def _end_orphaned(self) -> None:
+        """What a dead producer had sent is still handled, then its edges end."""
+        orphaned, self._orphaned = self._orphaned, []
+        for index in orphaned:
+            while self._take(self._inlet_of[index]):
+                pass
+        for index in orphaned:
+            runner, input_ = self._targets[index]
+            runner.end(input_)
 
     def close(self) -> list[HandlerError]:
         """Close all operators, whatever happens; returns what they raised."""
@@ -242,9 +258,9 @@ class Stage:
                 return True
         except EvpipeError as error:
             # What the source gave before stays valid: the graph ends in good order, the run with the error's code.
-            self.control.problem(HandlerError(feed.runner.node.id, "stream", feed.packet, error).error())
+            self.control.problem(HandlerError(feed.runner.node.id, "stream", None, error).error())
         except Exception as error:
-            raise HandlerError(feed.runner.node.id, "stream", feed.packet, error) from error
+            raise HandlerError(feed.runner.node.id, "stream", None, error) from error
         self._finish_feed(feed)
         return False
 
@@ -278,6 +294,7 @@ class Stage:
     def _turn(self, timeout_ms: int) -> None:
         """Take what arrives within the time: control, packets, acknowledgements."""
         self._poll(timeout_ms, self._inlets)
+        self._end_orphaned()
         now = time.monotonic_ns()
         for runner in self._runners.values():
             runner.expire(now)

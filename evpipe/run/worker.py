@@ -43,7 +43,6 @@ class _Link:
         self.line = line
         self.go: Go | None = None
         self.leave = threading.Event()
-        self._stopped_early = False
 
     def fileno(self) -> int:
         return self.line.fileno()
@@ -190,24 +189,24 @@ def _wait_for_begin(line: Line) -> Begin:
                 return message
         if line.closed:
             os._exit(WorkerError.exit_code)
-        _readable(line, None)
+        _wait_for_word(line)
 
 
 def _wait_for_go(link: _Link, stage: Stage) -> Go:
     while link.go is None:
-        _readable(link.line, None)
+        _wait_for_word(link.line)
         link.listen(stage)
     return link.go
 
 
 def _wait_to_leave(link: _Link, stage: Stage) -> None:
     while not link.leave.is_set():
-        _readable(link.line, None)
+        _wait_for_word(link.line)
         link.listen(stage)
 
 
-def _readable(line: Line, timeout_s: float | None) -> None:
-    select.select([line], [], [], timeout_s)
+def _wait_for_word(line: Line) -> None:
+    select.select([line], [], [])
 
 
 def _trace(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -107,11 +108,15 @@ def test_a_slow_consumer_stays_fresh_and_its_sibling_loses_nothing(runs, policy,
 
 def test_drops_are_told_to_the_consumer(runs):
     """The consumer hears of each gap before the next packet it gets."""
-    ran = runs.run(LIVE.replace("POLICY", "newest"), "--duration", "1")
-    edge = ran.edge("noise", "rate")
+    ran = runs.run(LIVE.replace("POLICY", "newest"), "--duration", "1", "--record", str(runs.folder / "rec"))
     assert ran.code == 0, ran.err
-    # `gaps` of the last result counts what on_gap heard; what was dropped after the last packet was never followed.
-    assert edge["dropped"] > 10
+    dropped = ran.edge("noise", "rate")["dropped"]
+    assert dropped > 10
+    lines = [json.loads(text) for text in (runs.folder / "rec.jsonl").read_text().splitlines()]
+    told = [entry["extras"]["gaps"] for entry in lines if entry["node"] == "rate"]
+    # Each result carries how many packets on_gap had told of; `newest` always delivers the last one, so all are told.
+    assert told == sorted(told)
+    assert told[-1] == dropped
 
 
 def test_live_lossless_ends_the_run_when_its_buffer_is_full(runs):
@@ -192,6 +197,24 @@ nodes:
     assert ran.code == 4
     assert "node 'lines' needs noise.frame, but the source has events" in ran.err
     assert "noise.frame?" in ran.err
+
+
+def test_a_sink_without_any_of_its_ports_does_not_hold_the_end_up(runs):
+    """All its edges are optional and none exists: it ends at once, the rest of the graph is not concerned."""
+    ran = runs.run(
+        """
+evpipe: 1
+name: lonely
+clock: fast
+nodes:
+  noise: {use: "{ops}:EventsOnly"}
+  rate: {use: "{ops}:Rate", in: noise.events}
+  lines: {use: "{ops}:Lines", in: ["noise.frame?"], with: {path: "{tmp}/lines.txt"}}
+"""
+    )
+    assert ran.code == 0, ran.err
+    assert ran.edge("noise", "rate")["received"] == 20
+    assert (runs.folder / "lines.txt").read_text() == ""
 
 
 def test_summary_has_the_documented_keys(runs):
