@@ -1,55 +1,167 @@
-"""TA-SNN: convolutional spiking networks with temporal-wise attention that answer with firing rates.
+"""TA-SNN: spiking networks with attention over time (and over space) that answer with firing rates.
 
-Yao et al., "Temporal-wise Attention Spiking Neural Networks for Event Streams Classification", ICCV 2021. The layer
-tables of `tiny_a` and `tiny_b` are our own. B batch, T frames, K classes.
+Yao et al., "Temporal-wise Attention Spiking Neural Networks for Event Streams Classification", ICCV 2021. B windows of
+T frames, K classes; P stands for the steps that run, in the packed layout of `operators.nets.steps`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from operators.nets.advanced_attention import StepSplit, WindowSplit
 from operators.nets.lif import LIF
-from operators.nets.temporal_attention import C2Scores, Rule, scores_of, step_means, weigh
+from operators.nets.norm_pool import norm_pool
+from operators.nets.spatial_attention import MembraneChannelsPixels, WindowChannelsPixels
+from operators.nets.steps import Steps
+from operators.nets.temporal_attention import C2Scores, SeScores, step_maxima, step_means, weigh
 
-SHIPPED: Mapping[str, Rule] = {"in": "c2", "currents": "se"}
+Mode = Literal["skip", "decay", "zero_frame"]
+Weight = Literal["one", "score"]
+Spatial = WindowChannelsPixels | MembraneChannelsPixels | WindowSplit | StepSplit
+
+
+class Answer(NamedTuple):
+    """`rates` [B, K]: mean output over time, in [0, 1] for spikes; `scores` [B, T] of the raw frames, ones without.
+
+    `firing` [B, L]: mean output by neuron and by step that ran, of each of the L blocks ([B, 0] unless recorded).
+    """
+
+    rates: Tensor
+    scores: Tensor
+    firing: Tensor
 
 
 class Block(nn.Module):
-    """One layer: linear map -> batch norm -> pooling -> attention over time -> neurons.
+    """One layer: linear map -> batch norm -> pooling -> attention over time -> attention over space -> neurons.
 
-    Linear maps and normalisation see the steps of all samples as one batch; attention and neurons see time.
+    Linear maps and normalisation see the steps of all samples as one batch; attention and neurons see time. `rectified`
+    takes negative currents off before the neurons, as released code with window-wide channel attention does.
     """
 
-    def __init__(self, linear: nn.Conv2d | nn.Linear, pool: int, attention: nn.Module | None, neurons: LIF) -> None:
+    def __init__(
+        self,
+        linear: nn.Conv2d | nn.Linear,
+        neurons: LIF,
+        *,
+        pool: int = 1,
+        dropout: float = 0.0,
+        attention: SeScores | C2Scores | None = None,
+        spatial: Spatial | None = None,
+        rectified: bool = False,
+    ) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout) if dropout > 0 else nn.Identity()
         self.linear = linear
         self.norm: nn.BatchNorm1d | nn.BatchNorm2d = (
             nn.BatchNorm2d(linear.out_channels)
             if isinstance(linear, nn.Conv2d)
             else nn.BatchNorm1d(linear.out_features)
         )
+        self.pool_px = pool
         self.pool = nn.AvgPool2d(pool) if pool > 1 else nn.Identity()
         self.attention = attention
+        self.spatial = spatial
+        self.rectified = rectified
         self.neurons = neurons
 
-    def forward(self, inputs: Tensor, scores: Tensor | None = None) -> Tensor:
-        """[B, T, ...] -> outputs of the neurons [B, T, ...]; `scores` [B, T] scale the inputs."""
-        mapped = self.linear(inputs.flatten(0, 1)) if scores is None else self._scaled(inputs, scores)
-        currents = self.pool(self.norm(mapped)).unflatten(0, inputs.shape[:2])
-        if self.attention is not None:
-            currents = weigh(currents, self.attention(step_means(currents)))
-        outputs: Tensor = self.neurons(currents)
-        return outputs
+    def forward(self, inputs: Tensor, steps: Steps, scores: Tensor | None = None, *, decaying: bool = False) -> Tensor:
+        """Inputs [P, ...] -> outputs of the neurons [P, ...], from rest; `scores` [P] scale the inputs.
 
-    def _scaled(self, inputs: Tensor, scores: Tensor) -> Tensor:
-        """The convolution of scaled frames as d * (W x) + bias: training then needs no gradient of the frames."""
-        assert isinstance(self.linear, nn.Conv2d)
-        assert self.linear.bias is not None
-        mapped = nn.functional.conv2d(inputs.flatten(0, 1), self.linear.weight, padding=self.linear.padding)
-        return torch.addcmul(self.linear.bias.reshape(-1, 1, 1), mapped, scores.reshape(-1, 1, 1, 1))
+        With `decaying` the neurons' states decay in the steps that were dropped, else those steps do not exist.
+        """
+        inputs = self.dropout(inputs)
+        currents = steps.front(self._mapped(inputs, scores))
+        factors = None
+        if decaying and steps.kept is not None:
+            factors = self.neurons.neuron.decay ** steps.gaps.to(currents.dtype)
+        outputs, _ = self.fire(currents, self.current_scores(currents, steps), steps=steps, factors=factors)
+        return steps.unfront(outputs)
+
+    def current_scores(self, currents: Tensor, steps: Steps | None = None) -> Tensor | None:
+        """Attention over time: currents [B, K, ...] in the front layout -> scores [B, K]; None without attention.
+
+        For slots of the window that do not run, the mean over those that do stands in. `steps` None: all run.
+        """
+        if self.attention is None:
+            return None
+        steps = steps or Steps(*currents.shape[:2])
+        means = steps.fill(step_means(currents))
+        maxima = steps.fill(step_maxima(currents)) if self.attention.maxima else None
+        return steps.pick(self.attention(means, maxima))
+
+    def fire(
+        self,
+        currents: Tensor,
+        scores: Tensor | None = None,
+        state: Tensor | None = None,
+        *,
+        steps: Steps | None = None,
+        factors: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Attention over space and neurons: currents [B, K, ...] -> (outputs [B, K, ...], state after the last step).
+
+        `scores` [B, K] weigh the currents; `state` [B, ...] is carried over from earlier steps (None: rest); `factors`
+        [B, K] scale the state ahead of a step. Calls on parts of a sequence, the state carried, equal one call,
+        unless the attention over space looks at a whole window ("tcsa_window", "asa"): then K is that window, of which
+        `steps` says what runs.
+        """
+        if isinstance(self.spatial, (WindowChannelsPixels, WindowSplit)):
+            steps = steps or Steps(*currents.shape[:2])
+            currents, scores = self.spatial(weigh(currents, scores), steps), None
+        elif isinstance(self.spatial, StepSplit):
+            currents, scores = self.spatial(weigh(currents, scores)), None
+        if self.rectified:
+            currents, scores = torch.relu(weigh(currents, scores)), None
+        if factors is None and not isinstance(self.spatial, MembraneChannelsPixels):
+            return self.neurons.run(currents, state, scores)
+        return self._one_by_one(weigh(currents, scores), state, factors)
+
+    def _one_by_one(self, currents: Tensor, state: Tensor | None, factors: Tensor | None) -> tuple[Tensor, Tensor]:
+        """`fire` step by step, for what the neurons' own loop over time does not do."""
+        rest = torch.zeros_like(currents[:, 0])
+        state = rest if state is None else state
+        outputs = []
+        for step in range(currents.shape[1]):
+            u, before = currents[:, step], state
+            if factors is not None:
+                before = before * factors[:, step].reshape(-1, *(1,) * (before.dim() - 1))
+            if isinstance(self.spatial, MembraneChannelsPixels):
+                # Neurons at rest take the refined membrane as their current.
+                u, before = self.spatial(before + u), rest
+            output, state = self.neurons.run(u[:, None], before)
+            outputs.append(output)
+        return torch.cat(outputs, 1), state
+
+    def _mapped(self, inputs: Tensor, scores: Tensor | None) -> Tensor:
+        """The linear map of scaled inputs, as d * (W x) + bias, normalised and pooled.
+
+        So a score needs no gradient of the inputs, and all that follows the map is one pass over its result.
+        """
+        bias = self.linear.bias
+        assert bias is not None
+        if isinstance(self.linear, nn.Conv2d):
+            assert isinstance(self.norm, nn.BatchNorm2d)
+            if not self.training:
+                return self._convolved(inputs, scores, self.linear.padding)
+            mapped = nn.functional.conv2d(inputs, self.linear.weight, padding=self.linear.padding)
+            return norm_pool(mapped, bias, self.norm, self.pool_px, scores)
+        mapped = nn.functional.linear(inputs, self.linear.weight)
+        if scores is not None:
+            mapped = mapped * scores.to(mapped.dtype)[:, None]
+        normed: Tensor = self.norm(mapped + bias)
+        return normed
+
+    def _convolved(self, inputs: Tensor, scores: Tensor | None, padding: str | tuple[int, ...]) -> Tensor:
+        """`_mapped` with the normalisation folded in: pooling keeps constants, so d * pool(A * W x) + constant."""
+        weights, constant = self.folded()
+        if scores is None:
+            pooled: Tensor = self.pool(nn.functional.conv2d(inputs, weights, constant, padding=padding))
+            return pooled
+        pooled = self.pool(nn.functional.conv2d(inputs, weights, padding=padding))
+        return torch.addcmul(constant.reshape(-1, 1, 1), pooled, scores.to(pooled.dtype).reshape(-1, 1, 1, 1))
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weights and constant of the linear map with the (running) batch normalisation inside.
@@ -68,85 +180,67 @@ class Block(nn.Module):
 class TaSnn(nn.Module):
     """Attention on the raw frames, blocks one after the other, then the mean over time of the last one's output."""
 
-    def __init__(self, attention: nn.Module | None, blocks: list[Block]) -> None:
+    def __init__(self, attention: SeScores | C2Scores | None, blocks: list[Block]) -> None:
         super().__init__()
         self.attention = attention
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Counts [B, T, 2, H, W] -> firing rates [B, K] in [0, 1]."""
-        return self.answer(frames)[0]
+        """Counts [B, T, 2, H, W] -> firing rates [B, K]."""
+        return self.answer(frames).rates
 
-    def answer(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Counts [B, T, 2, H, W] -> (rates [B, K], scores of the raw frames [B, T])."""
-        scores = self.frame_scores(step_means(frames))
-        outputs = self.blocks[0](frames, scores)
-        for block in list(self.blocks)[1:]:
-            outputs = block(outputs.flatten(2) if isinstance(block.linear, nn.Linear) else outputs)
-        return outputs.mean(1), scores
+    def answer(
+        self,
+        frames: Tensor,
+        kept: Tensor | None = None,
+        *,
+        mode: Mode = "skip",
+        weight: Weight = "score",
+        record: bool = False,
+    ) -> Answer:
+        """Counts [B, T, 2, H, W], of which the frames where `kept` bool [B, T] is true enter (None: all) -> answer.
+
+        A frame that enters is weighed by its score, or by one. A dropped frame, by `mode`: "skip", its step does not
+        exist and rates are means over the frames kept; "decay", its step has no current and no output, states decay;
+        "zero_frame", an empty frame runs in its place. The latter two divide by T. Attention over time at currents
+        sees, for a step that does not run, the mean of those that do. A window of which nothing was kept answers with
+        rates 0, except in "zero_frame".
+        """
+        soft = self.frame_scores(step_means(frames))
+        scores = soft if weight == "score" and self.attention is not None else None
+        if kept is not None and mode == "zero_frame":
+            scores = torch.where(kept, soft if weight == "score" else torch.ones_like(soft), torch.zeros_like(soft))
+            kept = None
+        steps = Steps(len(frames), frames.shape[1], kept)
+        numbers = steps.numbers.clamp(min=1).to(soft)
+        outputs = self.entry(steps.pack(frames))
+        weights = None if scores is None else steps.pack(scores)
+        firing = []
+        for block in self.layers():
+            if isinstance(block.linear, nn.Linear):
+                outputs = outputs.flatten(1)
+            outputs = block(outputs, steps, weights, decaying=mode == "decay")
+            weights = None
+            if record:
+                firing.append(steps.front(outputs.flatten(1).mean(1)).sum(1) / numbers)
+        total = steps.front(outputs).sum(1)
+        rates = total / (numbers[:, None] if mode == "skip" else frames.shape[1])
+        return Answer(rates, soft, torch.stack(firing, 1) if record else rates.new_zeros((len(rates), 0)))
+
+    def entry(self, frames: Tensor) -> Tensor:
+        """Counts [P, 2, H, W] -> what the first layer maps: they as they are, or [P, HW] with polarities summed."""
+        return frames if isinstance(self.layers()[0].linear, nn.Conv2d) else frames.sum(1).flatten(1)
 
     def frame_scores(self, means: Tensor) -> Tensor:
         """Mean counts of the raw frames [B, T] -> scores [B, T]; ones without attention on the raw frames."""
         return torch.ones_like(means) if self.attention is None else self.attention(means)
 
     def set_frame_statistics(self, mean: float, variance: float) -> None:
-        """Mean and variance, over the training data, of a raw frame's mean count: constants of the "c2" rule."""
-        if isinstance(self.attention, C2Scores):
+        """Mean and variance, over the training data, of a raw frame's mean count: constants of its attention."""
+        if self.attention is not None:
             self.attention.mean.fill_(mean)
             self.attention.variance.fill_(variance)
 
-
-def tiny_a(classes: int, frames: int = 16, attention: Mapping[str, Rule] = SHIPPED, reduction: int = 4) -> TaSnn:
-    """The small network, 90,871 parameters for 11 classes and 16 frames. Input [B, T, 2, 32, 32]."""
-    scores, conv, dense = _layers(frames, attention, reduction)
-    return TaSnn(
-        scores,  # [B, T, 2, 32, 32]
-        [
-            conv(2, 16),  # [B, T, 16, 16, 16]
-            conv(16, 32),  # [B, T, 32, 8, 8]
-            conv(32, 64),  # [B, T, 64, 4, 4] = [B, T, 1024]
-            dense(1024, 64),  # [B, T, 64]
-            dense(64, classes),  # [B, T, K]
-        ],
-    )
-
-
-def tiny_b(classes: int, frames: int = 16, attention: Mapping[str, Rule] = SHIPPED, reduction: int = 4) -> TaSnn:
-    """The larger network, 335,331 parameters for 11 classes and 16 frames. Input [B, T, 2, 64, 64]."""
-    scores, conv, dense = _layers(frames, attention, reduction)
-    return TaSnn(
-        scores,  # [B, T, 2, 64, 64]
-        [
-            conv(2, 24),  # [B, T, 24, 32, 32]
-            conv(24, 48),  # [B, T, 48, 16, 16]
-            conv(48, 96),  # [B, T, 96, 8, 8]
-            conv(96, 96),  # [B, T, 96, 4, 4] = [B, T, 1536]
-            dense(1536, 128),  # [B, T, 128]
-            dense(128, classes),  # [B, T, K]
-        ],
-    )
-
-
-NETWORKS: Mapping[str, Callable[..., TaSnn]] = {"tiny_a": tiny_a, "tiny_b": tiny_b}
-
-
-def _layers(
-    frames: int, attention: Mapping[str, Rule], reduction: int
-) -> tuple[nn.Module | None, Callable[[int, int], Block], Callable[[int, int], Block]]:
-    """The frames' attention, a maker of blocks with a 3x3 convolution and pooling by 2, a maker of dense blocks."""
-    unknown = set(attention) - {"in", "currents"}
-    if unknown:
-        raise ValueError(
-            f"attention at {sorted(unknown)}: the places are 'in' (raw frames) and 'currents' (all blocks)"
-        )
-
-    def currents() -> nn.Module | None:
-        return scores_of(attention.get("currents", "none"), frames, reduction)
-
-    def conv(inputs: int, outputs: int) -> Block:
-        return Block(nn.Conv2d(inputs, outputs, 3, padding=1), 2, currents(), LIF())
-
-    def dense(inputs: int, outputs: int) -> Block:
-        return Block(nn.Linear(inputs, outputs), 1, currents(), LIF())
-
-    return scores_of(attention.get("in", "none"), frames, reduction), conv, dense
+    def layers(self) -> list[Block]:
+        """The blocks in order."""
+        return list(self.blocks)  # type: ignore[arg-type]
