@@ -16,58 +16,47 @@ from evpipe.packets import Events, Frame
 from sensors.scenes.actions import ACTIONS
 from sensors.scenes.pixels import BLOCK_US, Columns, Pixels
 from sensors.scenes.script import BLEND_US, Script
-from sensors.scenes.stage import Stage
+from sensors.scenes.stage import Play, Stage
 
 EXPOSURE_US = 10_000
 MIN_PX, MAX_PX = 16, 2_048
 
 
-class SimulatedCamera(Source):
-    """A person performs daily actions before a simulated DAVIS346; the same seed gives the same events, always.
+class StageCamera(Source):
+    """Events and frames of the play that a subclass makes from its parameters.
 
-    `action` "" shows random actions, `action_us` each; `subject` None a new person for each. `size` is [height,
-    width]; `threshold` the mean contrast (log intensity) of an event; `noise` scales leak and shot noise; sensor time
-    starts at 0 and ends at `duration_us`, or never. Raises UsageError for an action that
-    does not exist or a size out of range.
+    `size` is [height, width]; sensor time starts at 0 and ends at `duration_us`, or never. Raises UsageError for a size
+    out of range.
     """
 
     def __init__(
         self,
-        seed: Annotated[int, Param(min=0)] = 0,
-        subject: Annotated[int, Param(min=0)] | None = None,
-        action: str = "",
-        action_us: Annotated[int, Param(unit="us", min=500_000)] = 4_000_000,
-        size: tuple[int, int] = (260, 346),
-        packet_us: Micros = 5_000,
-        frame_us: Micros = 40_000,
-        threshold: Annotated[float, Param(min=0.05, max=2.0, help="contrast of an event, in log intensity")] = 0.25,
-        noise: Annotated[float, Param(min=0.0, max=1000.0, help="scales leak and shot noise")] = 1.0,
-        duration_us: Annotated[int, Param(unit="us", min=1)] | None = None,
+        seed: int,
+        size: tuple[int, int],
+        packet_us: int,
+        frame_us: int,
+        threshold: float,
+        noise: float,
+        duration_us: int | None,
     ) -> None:
-        if action:
-            _check_action(action)
-        _check_size(size)
+        check_size(size)
         self._seed, self._size = seed, size
         self._packet_us, self._frame_us, self._duration_us = packet_us, frame_us, duration_us
         self._threshold, self._noise = threshold, noise
-        self._script = Script(seed, subject, action, action_us)
+
+    def play(self) -> Play:
+        """What is played; asked for once, when the camera opens."""
+        raise NotImplementedError
 
     def open(self) -> None:
         """Compile the kernels, which takes seconds once in a machine's life, and furnish the room."""
-        self._stage = Stage(self._script, self._size, self._seed)
+        play = self.play()
+        self._stage = Stage(play, self._size, self._seed)
         next(self._packets())
         self._stage.picture(0)
-        self._stage = Stage(self._script, self._size, self._seed)
+        self._stage = Stage(play, self._size, self._seed)
         height, width = self._size
         self.context.say(f"simulated camera {width}x{height}, seed {self._seed}")
-
-    def label_at(self, t_us: int) -> str:
-        """The action at sensor time `t_us`; a blend between two counts as the new one. Nothing is rendered."""
-        return self._script.label_at(t_us)
-
-    def segments(self, until_us: int) -> list[tuple[int, int, str, int]]:
-        """(t0_us, t1_us, action, subject) of every clip before `until_us`. Nothing is rendered."""
-        return self._script.segments(until_us)
 
     def stream(self) -> Iterator[Events | Frame]:
         """Packets in order of `t1_us`: events on the grid of `packet_us`, a frame every `frame_us`."""
@@ -106,6 +95,46 @@ class SimulatedCamera(Source):
             t0 = t1
 
 
+class SimulatedCamera(StageCamera):
+    """A person performs daily actions before a simulated DAVIS346; the same seed gives the same events, always.
+
+    `action` "" shows random actions, `action_us` each; `subject` None a new person for each. `size` is [height,
+    width]; `threshold` the mean contrast (log intensity) of an event; `noise` scales leak and shot noise; sensor time
+    starts at 0 and ends at `duration_us`, or never. Raises UsageError for an action that
+    does not exist or a size out of range.
+    """
+
+    def __init__(
+        self,
+        seed: Annotated[int, Param(min=0)] = 0,
+        subject: Annotated[int, Param(min=0)] | None = None,
+        action: str = "",
+        action_us: Annotated[int, Param(unit="us", min=500_000)] = 4_000_000,
+        size: tuple[int, int] = (260, 346),
+        packet_us: Micros = 5_000,
+        frame_us: Micros = 40_000,
+        threshold: Annotated[float, Param(min=0.05, max=2.0, help="contrast of an event, in log intensity")] = 0.25,
+        noise: Annotated[float, Param(min=0.0, max=1000.0, help="scales leak and shot noise")] = 1.0,
+        duration_us: Annotated[int, Param(unit="us", min=1)] | None = None,
+    ) -> None:
+        if action:
+            _check_action(action)
+        self._script = Script(seed, subject, action, action_us)
+        super().__init__(seed, size, packet_us, frame_us, threshold, noise, duration_us)
+
+    def play(self) -> Script:
+        """The script of subjects and actions."""
+        return self._script
+
+    def label_at(self, t_us: int) -> str:
+        """The action at sensor time `t_us`; a blend between two counts as the new one. Nothing is rendered."""
+        return self._script.label_at(t_us)
+
+    def segments(self, until_us: int) -> list[tuple[int, int, str, int]]:
+        """(t0_us, t1_us, action, subject) of every clip before `until_us`. Nothing is rendered."""
+        return self._script.segments(until_us)
+
+
 def clip_events(
     subject: int,
     action: str,
@@ -124,11 +153,21 @@ def clip_events(
     arguments give equal events. Raises UsageError for an action that does not exist or a size out of range.
     """
     _check_action(action)
-    _check_size(size)
     # Clip 0 is the live camera's; these begin at 1 and differ for each person and action.
     clip = 1 + (clip_seed * 2**20 + subject) * len(ACTIONS) + ACTIONS.index(action)
     script = Script(seed, subject, action, max(duration_us, BLEND_US) + BLOCK_US, clip)
-    pixels = Pixels(Stage(script, size, seed, clip, oversample=1), threshold, noise, seed, clip)
+    return film(script, duration_us, size, threshold, noise, seed, clip)
+
+
+def film(
+    play: Play, duration_us: int, size: tuple[int, int], threshold: float, noise: float, seed: int, clip: int
+) -> Events:
+    """The events of a play from time 0 on; `seed` and `clip` draw the room, the view and the pixels.
+
+    Raises UsageError for a size out of range.
+    """
+    check_size(size)
+    pixels = Pixels(Stage(play, size, seed, clip, oversample=1), threshold, noise, seed, clip)
     blocks = [pixels.block() for _ in range(-(-duration_us // BLOCK_US))]
     (t, x, y, p), _ = _cut(_join(blocks), duration_us)
     return Events(t0_us=0, t1_us=duration_us, t=t, x=x, y=y, p=p, width=size[1], height=size[0])
@@ -139,7 +178,8 @@ def _check_action(action: str) -> None:
         raise UsageError(f"the simulated camera knows no action {action!r}; it knows: {', '.join(ACTIONS)}")
 
 
-def _check_size(size: tuple[int, int]) -> None:
+def check_size(size: tuple[int, int]) -> None:
+    """Raises UsageError for a size out of range."""
     if not all(MIN_PX <= px <= MAX_PX for px in size):
         raise UsageError(
             f"the simulated camera's size must be [height, width], each {MIN_PX} to {MAX_PX} px; found {list(size)}"

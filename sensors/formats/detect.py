@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from evpipe.errors import InputError
 from sensors.formats.aedat2 import Aedat2Reader
+from sensors.formats.aedat3 import Aedat3Reader
 from sensors.formats.aedat4 import Aedat4Reader
+from sensors.formats.atis_bin import AtisBinReader, looks_like
 from sensors.formats.es import EsReader
 from sensors.formats.evt2 import Evt2Reader
 from sensors.formats.evt3 import Evt3Reader
@@ -17,12 +20,22 @@ from sensors.formats.reader import Reader
 
 Encoding = Literal["evt2", "evt3"]
 
-READS = "evpipe reads Prophesee RAW (EVT2, EVT3), AEDAT 2.0 (DVS128, DAVIS), AEDAT 4 and Event Stream (.es)"
+READS = (
+    "evpipe reads Prophesee RAW (EVT2, EVT3), AEDAT 2.0 (DVS128, DAVIS), AEDAT 3.1, AEDAT 4, "
+    "Event Stream (.es) and ATIS .bin (N-MNIST)"
+)
+
+# First bytes of formats that say their own geometry.
+_READERS: tuple[tuple[bytes, Callable[[str, BinaryIO, tuple[int, int] | None], Reader]], ...] = (
+    (b"#!AER-DAT4.0", Aedat4Reader),
+    (b"#!AER-DAT3", Aedat3Reader),
+    (b"#!AER-DAT2.0", Aedat2Reader),
+    (b"Event Stream", EsReader),
+)
 
 # First bytes of formats that are known but not read, and what to do.
 _KNOWN = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "Convert it to RAW or AEDAT4 first"),
-    (b"#!AER-DAT3", "an AEDAT 3 recording", "Convert it to AEDAT4 with DV first"),
     (b"#!AER-DAT1", "an AEDAT 1.0 recording", "Save it anew with jAER, which writes AEDAT 2.0"),
     (b"\x89MCAP0\r\n", "an MCAP file", "Convert its events to RAW or AEDAT4 first"),
     (b"#ROSBAG V", "a ROS bag", "Convert its events to RAW or AEDAT4 first"),
@@ -66,12 +79,9 @@ def _reader(path: str, file: BinaryIO, size: tuple[int, int] | None, encoding: E
         raise InputError(f"{path}: cannot be read: {error.strerror}. Name a recording.") from None
     if not head:
         raise InputError(f"{path}: is empty (0 bytes): nothing was recorded or the copy failed. Get a whole one.")
-    if head.startswith(b"#!AER-DAT4.0"):
-        return Aedat4Reader(path, file, size)
-    if head.startswith(b"#!AER-DAT2.0"):
-        return Aedat2Reader(path, file, size)
-    if head.startswith(b"Event Stream"):
-        return EsReader(path, file, size)
+    for start, reader in _READERS:
+        if head.startswith(start):
+            return reader(path, file, size)
     if head.startswith(b"% "):
         return _prophesee(path, file, size)
     for start, what, remedy in _KNOWN:
@@ -85,6 +95,8 @@ def _reader(path: str, file: BinaryIO, size: tuple[int, int] | None, encoding: E
             f"{path}: is a .raw file without the header of Prophesee's recordings, so nothing says how its bytes are "
             "coded nor how large the sensor is. Give both: encoding: evt2 or evt3, and size: [height, width]."
         )
+    if suffix == ".bin" and not _is_text(head) and looks_like(head + file.read(2**16)):
+        return AtisBinReader(path, file, size)
     found = f"bytes {head[:8].hex(' ')}"
     if _is_text(head):
         found = f"text beginning with {head[:24].decode('utf-8', 'replace')!r}"

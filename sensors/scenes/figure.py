@@ -23,6 +23,7 @@ POINTS = (
     "seat_l", "seat_r", "foot_fl", "foot_fr", "foot_bl", "foot_br",
 )
 # fmt: on
+BODY_POINTS = POINTS[: POINTS.index("seat_l")]  # those of the person; the rest is the stool
 _AT = {name: k for k, name in enumerate(POINTS)}
 
 
@@ -91,6 +92,27 @@ class Figure(NamedTuple):
     ground: F64
 
 
+class Posture(NamedTuple):
+    """Where the parts of a body point at T moments, in any right-handed axes with the second one up.
+
+    `hips`, `lower`, `upper` (trunk) and `head` [T, 3, 3] have the columns left, up and forward, `feet` [T, 2, 3, 3] the
+    same for the left and the right foot; limbs are unit vectors [T, 2, 3] away from the trunk, left and right. `shrug`
+    [T, 2, 3] in m moves the shoulders from where the trunk puts them.
+    """
+
+    hips: F64
+    lower: F64
+    upper: F64
+    head: F64
+    arms: F64
+    fores: F64
+    hands: F64
+    thighs: F64
+    shanks: F64
+    feet: F64
+    shrug: F64 | None = None
+
+
 def _turn(yaw: F64, pitch: F64, roll: F64) -> F64:
     """Rotation matrices [T, 3, 3]: roll to the left, then pitch forward, then yaw to the left; angles in rad."""
     cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
@@ -135,9 +157,17 @@ def figure(pose: Pose, body: dict[str, F64], place: F64, heading: F64) -> Figure
     room[:, :, 0] += place[:, None, 0]
     room[:, :, 2] += place[:, None, 1]
     chest_turn = heading - np.radians(pose["twist"] + pose["pelvis_yaw"]) * 0.8
+    return clothe(room, body, chest_turn, pose["seat"])
+
+
+def clothe(room: F64, body: dict[str, F64], chest_turn: F64, seat: F64) -> Figure:
+    """The cones over `room` [T, len(POINTS), 3], the body's points in room axes (m).
+
+    `chest_turn` [T] in rad is where the chest faces, as `heading` of `figure`; `seat` [T] 0..1 shows the stool.
+    """
     ra, rb = _radii(body, chest_turn)
     opacity = np.ones(ra.shape)
-    opacity[:, _SEAT] = pose["seat"][:, None]
+    opacity[:, _SEAT] = seat[:, None]
     middle = 0.5 * (room[:, _AT["eye_l"]] + room[:, _AT["eye_r"]]) - room[:, _AT["crown"]]
     toward = -middle[:, 2] / (np.linalg.norm(middle, axis=1) + 1e-9)
     opacity[:, _EYES] = np.clip((toward - 0.25) / 0.3, 0.0, 1.0)[:, None]
@@ -163,12 +193,34 @@ def _points(pose: Pose, body: dict[str, F64]) -> F64:
     """All `POINTS` [T, K, 3] in body axes; the origin is on the floor, between the feet at rest."""
     rad = {name: np.radians(pose[name]) for name in ("pelvis_yaw", "pelvis_roll", "bend", "lean", "twist", "nod")}
     turn = np.radians(pose["turn"])
-    n, at = len(turn), {}
-    zero = np.zeros(n)
-    hips = _turn(rad["pelvis_yaw"], 0.25 * rad["bend"], rad["pelvis_roll"])
-    lower = _turn(rad["pelvis_yaw"] + 0.4 * rad["twist"], 0.7 * rad["bend"], 0.6 * rad["lean"])
+    zero = np.zeros(len(turn))
     upper = _turn(rad["pelvis_yaw"] + rad["twist"], rad["bend"], rad["lean"])
-    head = _turn(rad["pelvis_yaw"] + rad["twist"] + turn, 0.75 * rad["bend"] + rad["nod"], 0.5 * rad["lean"])
+    arms = _directions(pose, ("arm_l", "fore_l", "arm_r", "fore_r")) @ upper.transpose(0, 2, 1)
+    legs = _directions(pose, ("thigh_l", "shank_l", "thigh_r", "shank_r"))
+    posture = Posture(
+        hips=_turn(rad["pelvis_yaw"], 0.25 * rad["bend"], rad["pelvis_roll"]),
+        lower=_turn(rad["pelvis_yaw"] + 0.4 * rad["twist"], 0.7 * rad["bend"], 0.6 * rad["lean"]),
+        upper=upper,
+        head=_turn(rad["pelvis_yaw"] + rad["twist"] + turn, 0.75 * rad["bend"] + rad["nod"], 0.5 * rad["lean"]),
+        arms=arms[:, [0, 2]],
+        fores=arms[:, [1, 3]],
+        hands=arms[:, [1, 3]],
+        thighs=legs[:, [0, 2]],
+        shanks=legs[:, [1, 3]],
+        feet=np.stack(
+            [_turn(zero + side * 0.14, -np.radians(pose[f"foot_{s}"]), zero) for s, side in (("l", 1.0), ("r", -1.0))],
+            1,
+        ),
+    )
+    body_points = stand_up(posture, body)
+    body_points += _footing(body_points, pose, body)[:, None, :]
+    return np.concatenate([body_points, _stool(body, len(turn))], 1)
+
+
+def stand_up(posture: Posture, body: dict[str, F64]) -> F64:
+    """The `BODY_POINTS` [T, K, 3] in m of a body in this posture; the origin lies between the hip joints."""
+    at: dict[str, F64] = {}
+    hips, lower, upper, head = posture.hips, posture.lower, posture.upper, posture.head
     trunk, tall = body["trunk"], body["head"]
     at["pelvis"] = _along(hips, 0.0, 0.12 * trunk, 0.0)
     at["crotch"] = _along(hips, 0.0, 0.07 * trunk, 0.0)
@@ -185,25 +237,21 @@ def _points(pose: Pose, body: dict[str, F64]) -> F64:
     r = body["r_head"]
     for s, side in (("l", 1.0), ("r", -1.0)):
         at[f"eye_{s}"] = base + _along(head, side * 0.42 * r, 0.62 * tall, 0.01 + 0.92 * r)
-    arms = _directions(pose, ("arm_l", "fore_l", "arm_r", "fore_r")) @ upper.transpose(0, 2, 1)
-    legs = _directions(pose, ("thigh_l", "shank_l", "thigh_r", "shank_r"))
     for k, (s, side) in enumerate((("l", 1.0), ("r", -1.0))):
         at[f"shoulder_{s}"] = collar + _along(upper, side * body["shoulder_half"], -1.0 * body["r_shoulder"], 0.0)
-        at[f"elbow_{s}"] = at[f"shoulder_{s}"] + _scaled(body["upper_arm"], arms[:, 2 * k])
-        fore = arms[:, 2 * k + 1]
-        at[f"wrist_{s}"] = at[f"elbow_{s}"] + _scaled(body["forearm"], fore)
-        at[f"palm_{s}"] = at[f"wrist_{s}"] + _scaled(0.55 * body["hand"], fore)
-        at[f"finger_{s}"] = at[f"wrist_{s}"] + _scaled(1.35 * body["hand"], fore)
+        if posture.shrug is not None:
+            at[f"shoulder_{s}"] = at[f"shoulder_{s}"] + posture.shrug[:, k]
+        at[f"elbow_{s}"] = at[f"shoulder_{s}"] + _scaled(body["upper_arm"], posture.arms[:, k])
+        at[f"wrist_{s}"] = at[f"elbow_{s}"] + _scaled(body["forearm"], posture.fores[:, k])
+        at[f"palm_{s}"] = at[f"wrist_{s}"] + _scaled(0.55 * body["hand"], posture.hands[:, k])
+        at[f"finger_{s}"] = at[f"wrist_{s}"] + _scaled(1.35 * body["hand"], posture.hands[:, k])
         at[f"hip_{s}"] = _along(hips, side * body["hip_half"], 0.0, 0.0)
-        at[f"knee_{s}"] = at[f"hip_{s}"] + _scaled(body["thigh"], legs[:, 2 * k])
-        at[f"ankle_{s}"] = at[f"knee_{s}"] + _scaled(body["shank"], legs[:, 2 * k + 1])
-        foot = _turn(zero + side * 0.14, -np.radians(pose[f"foot_{s}"]), zero)
+        at[f"knee_{s}"] = at[f"hip_{s}"] + _scaled(body["thigh"], posture.thighs[:, k])
+        at[f"ankle_{s}"] = at[f"knee_{s}"] + _scaled(body["shank"], posture.shanks[:, k])
         down = body["r_foot"] - body["ankle"]
-        at[f"heel_{s}"] = at[f"ankle_{s}"] + _along(foot, 0.0, down, -0.22 * body["foot"])
-        at[f"toe_{s}"] = at[f"ankle_{s}"] + _along(foot, 0.0, down, 0.95 * body["foot"])
-    body_points = np.stack([at[name] for name in POINTS[: POINTS.index("seat_l")]], 1)
-    body_points += _footing(body_points, pose, body)[:, None, :]
-    return np.concatenate([body_points, _stool(body, n)], 1)
+        at[f"heel_{s}"] = at[f"ankle_{s}"] + _along(posture.feet[:, k], 0.0, down, -0.22 * body["foot"])
+        at[f"toe_{s}"] = at[f"ankle_{s}"] + _along(posture.feet[:, k], 0.0, down, 0.95 * body["foot"])
+    return np.stack([at[name] for name in BODY_POINTS], 1)
 
 
 def _scaled(length: Any, direction: F64) -> F64:

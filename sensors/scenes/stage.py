@@ -1,13 +1,15 @@
-"""What the camera sees: the script's figure projected into a furnished room, as cones on the screen or as a picture."""
+"""What the camera sees: the play's figure projected into a furnished room, as cones on the screen or as a picture."""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensors.scenes.figure import CONE_CUT, CONE_NEARER
+from sensors.scenes.figure import CONE_CUT, CONE_NEARER, Figure
 from sensors.scenes.room import Room, View, draw_room, draw_view, log_luminance
-from sensors.scenes.script import Script
+from sensors.scenes.script import Path
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -16,13 +18,22 @@ I64 = NDArray[np.int64]
 _ROOM = 3  # a tag that keeps random streams apart
 
 
+class Play(Protocol):
+    """What goes on before the camera: the stretch of floor it needs, and who is where at any moment."""
+
+    path: Path
+
+    def at(self, t_us: I64) -> tuple[Figure, F64, F64]:
+        """The body at moments [T] us >= 0, sorted, its colours [T, N, 3] and weave [T, N, 2] per cone."""
+
+
 class Stage:
-    """A camera's view of a script; the room is drawn from `seed` and `clip`, with `oversample` squared points a pixel.
+    """A camera's view of a play; the room is drawn from `seed` and `clip`, with `oversample` squared points a pixel.
 
     `size` is [height, width] in px.
     """
 
-    def __init__(self, script: Script, size: tuple[int, int], seed: int, clip: int = 0, oversample: int = 2) -> None:
+    def __init__(self, script: Play, size: tuple[int, int], seed: int, clip: int = 0, oversample: int = 2) -> None:
         rng = np.random.default_rng([seed, clip, 0, _ROOM])
         self.script = script
         self.view: View = draw_view(size, script.path.z, rng)
