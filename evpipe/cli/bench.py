@@ -1,0 +1,67 @@
+"""`evpipe bench spiking`: how fast spiking networks run and learn on this machine, beside other software."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from operators.bench.spiking import Spiking
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `evpipe bench`."""
+    parser.add_argument("what", choices=["spiking"], help="spiking: a streaming step on every engine, and training")
+    parser.add_argument("--peers", action="store_true", help="measure SpikingJelly on the same network, if installed")
+    parser.add_argument("--threads", type=_count, default=2, metavar="N", help="compute threads (default: 2)")
+    parser.add_argument("--turns", type=_count, default=15, metavar="N", help="times each is measured (default: 15)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print. A machine that is busy otherwise gives figures that say little; the load is printed."""
+    import msgspec
+
+    from evpipe.cli.progress import progress
+    from operators.bench.spiking import run as measure
+
+    with progress(quiet=args.quiet or args.json) as show:
+        figures = measure(
+            args.threads, args.turns, peers=args.peers, progress=lambda done, turns: show.step("turns", done, turns)
+        )
+    print(msgspec.json.encode(figures).decode() if args.json else _text(figures))  # noqa: T201
+    return 0
+
+
+def _text(figures: Spiking) -> str:
+    lines = [
+        f"network: {figures.network}",
+        f"outputs per neuron and step by layer: {', '.join(f'{rate:.3f}' for rate in figures.firing)}; "
+        f"{figures.active_inputs:.1%} of a frame's entries are not 0",
+        f"{figures.threads} threads, median of {figures.turns} turns (10 % to 90 %); "
+        f"load {figures.load[0]} before, {figures.load[1]} after",
+        "",
+        f"{'a streaming step, batch of 1':<36} {'ms':>8}",
+    ]
+    for timing in figures.step:
+        spread = f"({timing.p10_ms:.3f} to {timing.p90_ms:.3f})"
+        lines.append(f"  {timing.name:<34} {timing.median_ms:8.3f} {spread:<20}{_ratio(timing.times_faster)}")
+    lines += ["", f"{'training, 16 windows of 16 frames':<36} {'samples/s':>9}"]
+    for training in figures.training:
+        spread = f"({training.low:.1f} to {training.high:.1f})"
+        lines.append(f"  {training.name:<34} {training.median:8.1f} {spread:<20}{_ratio(training.times_faster)}")
+    return "\n".join([*lines, *(("", *figures.notes) if figures.notes else ())])
+
+
+def _ratio(times_faster: float | None) -> str:
+    return "" if times_faster is None else f" {times_faster:.2f} times as fast as SpikingJelly"
+
+
+def _count(text: str) -> int:
+    """A whole number from 1 on, else argparse's error."""
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 on")
+    return count

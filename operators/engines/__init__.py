@@ -1,0 +1,1 @@
+"""Who computes a trained network's layers: compiled event by event, torch, optional libraries."""

@@ -1,0 +1,55 @@
+"""Which engines there are, which of them can run here, and making one."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import get_args
+
+from evpipe.errors import UsageError
+from operators.engines.seam import Engine, layers_of
+from operators.nets.ta_snn import TaSnn
+from operators.ta_snn import EngineName
+
+# Optional engines and the packages each needs.
+PACKAGES = {"onnxruntime": ("onnxruntime", "onnx")}
+FASTEST = "event_driven"
+
+
+def installed() -> list[str]:
+    """The engines that can run here, always `torch` and `event_driven`."""
+    names = [name for name in get_args(EngineName) if name != "auto"]
+    return [name for name in names if not _missing(name)]
+
+
+def make(name: str, net: TaSnn, size: tuple[int, int], frames: int, threads: int) -> Engine:
+    """The engine of that name for frames of `size` [height, width] and at most `frames` steps at once.
+
+    "auto" is the fastest of those that are always installed. `threads` are those of optional engines; torch's are set
+    by the caller, for the whole process. Raises UsageError, with what to install, for an engine that is missing.
+    """
+    if name == "auto":
+        name = FASTEST
+    if name not in installed():
+        raise UsageError(
+            f"engine '{name}' needs packages that are not installed: pip install {' '.join(_missing(name))}, "
+            f"or choose one of {', '.join(installed())}"
+        )
+    layers = layers_of(net, size)
+    if name == "event_driven":
+        from operators.engines.event_driven import EventDriven
+
+        return EventDriven(layers, frames)
+    from operators.engines.dense import Dense
+
+    if name == "torch":
+        from operators.engines.folded_torch import linear_map as of_torch
+
+        return Dense(layers, of_torch(net, layers))
+    from operators.engines.onnx_runtime import linear_map as of_onnxruntime
+
+    return Dense(layers, of_onnxruntime(layers, threads))
+
+
+def _missing(name: str) -> list[str]:
+    """The packages that an engine lacks here."""
+    return [package for package in PACKAGES.get(name, ()) if importlib.util.find_spec(package) is None]
