@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -49,21 +50,45 @@ def nearest(name: str, choices: list[str]) -> str:
 
 
 def _unknown_fields(tree: Any, kind: Any, path: Path) -> list[str]:
-    """One line for every key that no field of the Struct, or of the Structs inside it, takes."""
+    """One line for every key that no field of the Struct, or of the Structs inside it, takes.
+
+    Of a union of tagged Structs the one that the tag names is meant; a tag that is missing or unknown is a fault, too.
+    """
     if get_origin(kind) in (tuple, list):
         inner = get_args(kind)[0]
         return [fault for item in tree or [] for fault in _unknown_fields(item, inner, path)]
-    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(tree, dict)):
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    structs = [one for one in kinds if isinstance(one, type) and issubclass(one, msgspec.Struct)]
+    if not structs or not isinstance(tree, dict):
         return []
-    hints = get_type_hints(kind)
+    chosen = structs[0]
+    tag_field = chosen.__struct_config__.tag_field
+    if tag_field is not None:
+        by_tag = {str(one.__struct_config__.tag): one for one in structs}
+        tag = str(tree.get(tag_field))
+        if tag not in by_tag:
+            return [_no_tag(tree, tag_field, list(by_tag), path)]
+        chosen = by_tag[tag]
+    hints = get_type_hints(chosen)
     faults = []
     for key, value in tree.items():
-        if key in kind.__struct_fields__:
+        if key in chosen.__struct_fields__:
             faults += _unknown_fields(value, hints[key], path)
-        else:
+        elif key != tag_field:
             line, column = tree.lc.key(key)  # type: ignore[attr-defined]
             faults.append(f"{path}:{line + 1}:{column + 1}: no field '{key}'; {nearest(str(key), list(hints))}")
     return faults
+
+
+def _no_tag(tree: Any, field: str, tags: list[str], path: Path) -> str:
+    """The fault of a tag that is missing or that no Struct of the union has."""
+    if field in tree:
+        line, column = tree.lc.value(field)
+        return f"{path}:{line + 1}:{column + 1}: '{field}' is '{tree[field]}'; {nearest(str(tree[field]), tags)}"
+    meant = difflib.get_close_matches(field, [str(key) for key in tree], 1)
+    hint = f" (is '{meant[0]}' meant for it?)" if meant else ""
+    there_is = ", ".join(sorted(tags))
+    return f"{path}:{tree.lc.line + 1}:{tree.lc.col + 1}: field '{field}' is missing{hint}; there is: {there_is}"
 
 
 def _line(tree: Any, keys: list[str | int]) -> int:

@@ -35,7 +35,16 @@ WHOLE = {"evpipe.cli": ("evpipe.", "sensors.", "operators.")}
 
 HEAVY = {"torch", "cv2", "numba", "PySide6", "pyqtgraph"}
 # Modules that exist to use a heavy library, and are imported only when one is wanted.
-HEAVY_HOMES = ("sensors.kernels.", "operators.kernels.", "operators.nets.", "operators.learn.", "evpipe.view.")
+HEAVY_HOMES = (
+    "sensors.kernels.",
+    "operators.kernels.",
+    "operators.nets.",
+    "operators.streaming.",
+    "operators.engines.",
+    "operators.bench.",
+    "operators.learn.",
+    "evpipe.view.",
+)
 
 
 def modules() -> Iterator[tuple[str, Path]]:

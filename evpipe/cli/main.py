@@ -38,6 +38,9 @@ COMMANDS = {
     "doctor": Command("doctor", "what works here, what does not, what to do", "evpipe doctor"),
     "train": Command("train", "train a network from a recipe", "evpipe train configs/recipes/ta_snn_sim.yaml"),
     "eval": Command("evaluate", "measure a model on a data set", "evpipe eval ta_snn_sim data/dvs128"),
+    "models": Command("models", "models found, and what the card of one says", "evpipe models ta_snn_sim"),
+    "study": Command("study", "train variants over seeds and compare them", "evpipe study configs/studies/sim.yaml"),
+    "bench": Command("bench", "speed here, as ratios to peers and limits", "evpipe bench spiking --peers"),
 }
 
 

@@ -12,6 +12,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="a recipe file, see configs/recipes")
     parser.add_argument("--out", metavar="DIR", help="where clips, checkpoints and the model go (default: runs/NAME)")
     parser.add_argument("--seed", type=int, help="seed of weights and draws (default: the recipe's)")
+    parser.add_argument("--data", metavar="DIR", help="where clips are kept and found again (default: OUT/data)")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     parser.add_argument("--resume", action="store_true", help="go on from the last epoch kept in --out")
     parser.add_argument(
         "--threads", type=int, default=1, help="compute threads (default 1; another number, other bits)"
@@ -27,22 +29,26 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from evpipe.cli.progress import progress
+    from evpipe.errors import UsageError
     from operators.learn.produce import produce
     from operators.learn.recipe import read_recipe
 
     torch.set_num_threads(args.threads)
+    if args.device != "cpu" and not torch.cuda.is_available():
+        raise UsageError(f"--device {args.device}: this machine has no CUDA device that torch can use; leave it out")
     recipe = read_recipe(Path(args.recipe))
     if args.seed is not None:
         recipe = msgspec.structs.replace(recipe, seed=args.seed)
     out = Path(args.out or f"runs/{recipe.name}")
-    say = progress(quiet=args.quiet)
-    card = produce(recipe, out, say, resume=args.resume, jobs=args.jobs)
+    data = Path(args.data) if args.data else None
+    with progress(quiet=args.quiet) as say:
+        card = produce(recipe, out, say, resume=args.resume, jobs=args.jobs, data=data, device=args.device)
     if args.json:
         print(msgspec.json.encode({"model": str(out / "model"), "figures": card.figures}).decode())  # noqa: T201
     else:
         figures = card.figures
         print(  # noqa: T201
-            f"{out / 'model'}: accuracy {figures.accuracy:.4f} on {figures.windows} windows of people never seen; "
+            f"{out / 'model'}: accuracy {figures.accuracy:.4f} on {figures.windows} windows never trained on; "
             f"logistic regression {figures.baseline:.4f}, chance {figures.chance:.4f}"
         )
     return 0

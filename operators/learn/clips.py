@@ -1,15 +1,12 @@
-"""Clips of labelled actions as counts in fine steps of time, kept on disk so that a run draws windows from them."""
+"""Clips of labelled recordings as counts in fine steps of time, kept on disk so that a run draws windows from them."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
-import json
-import multiprocessing
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
-from functools import partial
-from itertools import pairwise
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,23 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evpipe.errors import UsageError
-from evpipe.packets import Events
-from operators.learn.recipe import Data, Split
+from operators.learn.recipe import DataSet, Folder, Motion, Recipe, Simulated, Split, Window
+from operators.learn.sources import Case, Cases, Progress, Say
 from operators.model_card import Input
 
 
 class Clips(NamedTuple):
     """`counts` uint16 [N, S, 2, H, W]: N clips of S steps of `step_us` (65535 stands for as many events or more).
 
-    `labels` int64 [N] index `names`.
+    `labels` int64 [N] index `names`; `recording` int64 [N] index `recordings`: a recording may give several clips.
+    `sensor` [height, width] is the geometry of the events (of most recordings, where they differ).
     """
 
     counts: NDArray[np.uint16]
     labels: NDArray[np.int64]
     names: tuple[str, ...]
     step_us: int
+    sensor: tuple[int, int]
+    recording: NDArray[np.int64]
+    recordings: tuple[str, ...]
 
-    def windows(self, per_clip: int, layout: Input) -> Iterator[tuple[NDArray[np.float32], int]]:
+    def windows(self, per_clip: int, layout: Input | Window) -> Iterator[tuple[NDArray[np.float32], int]]:
         """Windows evenly spread over each clip with their labels: float32 [T, 2, H, W]."""
         steps = layout.window_us // self.step_us
         starts = np.linspace(0, self.counts.shape[1] - steps, per_clip).astype(int)
@@ -49,93 +50,190 @@ def frames(steps: NDArray[np.uint16], count: int) -> NDArray[np.float32]:
     return summed
 
 
-def count_steps(events: Events, step_us: int, steps: int, size: tuple[int, int]) -> NDArray[np.uint16]:
-    """Counts uint16 [S, 2, H, W] of a clip's events in `steps` steps from its t0_us on."""
-    from operators.kernels.bin import add_counts, letterbox
+class _Index(msgspec.Struct, frozen=True, kw_only=True):
+    """The file that vouches for an array of clips: it is written last."""
 
-    columns, rows = letterbox((events.height, events.width), size)
-    counts = np.zeros((steps, 2, size[0] * size[1]), np.int32)
-    borders = np.searchsorted(events.t, events.t0_us + step_us * np.arange(steps + 1, dtype=np.int64))
-    for step, (i, j) in enumerate(pairwise(borders)):
-        x, y, p = (np.ascontiguousarray(column[i:j]) for column in (events.x, events.y, events.p))
-        add_counts(x, y, p, columns, rows, counts[step])
-    return counts.clip(max=65535).astype(np.uint16).reshape(steps, 2, *size)
-
-
-def load(folder: Path, split: Split) -> Clips:
-    """Clips kept in a folder by `simulate`. Raises UsageError when there are none."""
-    index = folder / f"{split}.json"
-    if not index.is_file():
-        raise UsageError(f"{folder}: no {split}.json; `evpipe train` keeps clips in the data folder of its --out")
-    about = json.loads(index.read_text(encoding="utf-8"))
-    counts = np.load(folder / f"{split}.npy", mmap_mode="r")
-    return Clips(counts, np.array(about["labels"], np.int64), tuple(about["names"]), about["step_us"])
+    key: str
+    labels: list[int]
+    names: tuple[str, ...]
+    step_us: int
+    sensor: tuple[int, int]
+    recording: list[int]
+    recordings: tuple[str, ...]
+    notes: list[str]
 
 
-def simulate(
-    folder: Path,
+def prepare(
+    recipe: Recipe,
     split: Split,
-    data: Data,
-    layout: Input,
+    folder: Path,
     jobs: int = 1,
-    progress: Callable[[int, int], None] = lambda *_: None,
+    progress: Progress = lambda *_: None,
+    say: Say = lambda _: None,
 ) -> Clips:
-    """The simulator's clips of one split, from `folder` when they are there already.
+    """The clips of one split of a recipe's data, from `folder` when they are there already.
 
-    They are made anew when the recipe's data, the input's layout or the simulator's source has changed. Clips are
-    kept in order of subject, action and seed; `jobs` processes make them, which changes nothing in them. `progress`
-    hears of clips done, of how many.
+    They lie there as `SPLIT-KEY.npy` with `SPLIT-KEY.json` beside it; the key stands for all that they depend on: the
+    data's description and content, window, step and size, and the source code that makes them. Several recipes may
+    share a folder. `jobs` processes make them, which changes nothing in them. `progress` hears of recordings done, of
+    how many; `say` hears what was lost, mended or left out of the data, also when the clips were made before.
+
+    Raises UsageError for data that cannot be found, understood or split, or for a full disk, InputError for a file
+    that is no recording, WorkerError when a process dies.
     """
-    from sensors.scenes.actions import ACTIONS
-
-    key = _key(data, layout, split)
-    index = folder / f"{split}.json"
-    if index.is_file() and json.loads(index.read_text(encoding="utf-8")).get("key") == key:
-        return load(folder, split)
-    people = data.people(split)
-    cases = [
-        (subject, name, seed)
-        for subject in range(*people.subjects)
-        for name in ACTIONS
-        for seed in range(*people.seeds)
-    ]
     folder.mkdir(parents=True, exist_ok=True)
-    index.unlink(missing_ok=True)
-    steps = data.clip_us // data.step_us
-    counts: Any = np.lib.format.open_memmap(
-        folder / f"{split}.npy", "w+", np.uint16, (len(cases), steps, 2, *layout.size)
+    with _alone(folder, say):
+        source = _cases(recipe, split, folder, jobs, progress)
+        key = _key(recipe, split, source)
+        stem = folder / f"{split}-{key[:12]}"
+        index = _index(stem, key)
+        if index is None:
+            index = _make(recipe, source, key, stem, jobs, progress)
+    for note in index.notes:
+        say(f"{split}: {note}")
+    return Clips(
+        counts=np.load(stem.with_suffix(".npy"), mmap_mode="r"),
+        labels=np.array(index.labels, np.int64),
+        names=index.names,
+        step_us=index.step_us,
+        sensor=index.sensor,
+        recording=np.array(index.recording, np.int64),
+        recordings=index.recordings,
     )
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) if jobs > 1 else nullcontext() as pool:
-        made = (pool.map if pool else map)(partial(_clip, data=data, layout=layout), cases)
-        for number, clip in enumerate(made):
-            counts[number] = clip
-            progress(number + 1, len(cases))
-    counts.flush()
-    labels = [ACTIONS.index(name) for _, name, _ in cases]
-    about = {"key": key, "step_us": data.step_us, "names": ACTIONS, "labels": labels}
-    index.write_text(json.dumps(about), encoding="utf-8")
-    return load(folder, split)
 
 
-def _clip(case: tuple[int, str, int], data: Data, layout: Input) -> NDArray[np.uint16]:
-    """One simulated clip: (subject, action, clip seed) -> counts [S, 2, H, W]."""
-    from sensors.simulated import clip_events
+def _cases(recipe: Recipe, split: Split, folder: Path, jobs: int, progress: Progress) -> Cases:
+    """What the recipe's source of data has for a split."""
+    kept = folder / "recordings.json"
+    if isinstance(recipe.data, Simulated):
+        from operators.learn.sources import simulated
 
-    events = clip_events(*case, data.clip_us, size=layout.sensor)
-    return count_steps(events, data.step_us, data.clip_us // data.step_us, layout.size)
+        return simulated.cases(recipe, split)
+    if isinstance(recipe.data, Folder):
+        from operators.learn.sources import folder as of_folder
+
+        return of_folder.cases(recipe, split, kept, jobs, progress)
+    if isinstance(recipe.data, DataSet):
+        from operators.learn.sources import data_sets
+
+        return data_sets.cases(recipe, split, kept, jobs, progress)
+    assert isinstance(recipe.data, Motion)
+    from operators.learn.sources import motion
+
+    return motion.cases(recipe, split)
 
 
-def _key(data: Data, layout: Input, split: Split) -> str:
-    """Digest of all that the clips of a split depend on, the simulator's source included."""
+@contextmanager
+def _alone(folder: Path, say: Say) -> Iterator[None]:
+    """Nobody else makes clips in the folder meanwhile; a lock that a killed process held is free again."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another process makes clips in {folder}; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _key(recipe: Recipe, split: Split, source: Cases) -> str:
+    """Digest of all that the clips of a split depend on."""
     import operators.kernels.bin
-    import sensors.kernels.pixel
-    import sensors.kernels.raster
-    import sensors.scenes
-    import sensors.simulated
+    import operators.kernels.steps
+    from operators.learn.sources.recordings import code_digest
 
-    modules = (operators.kernels.bin, sensors.kernels.pixel, sensors.kernels.raster, sensors.simulated)
-    sources = [Path(str(module.__file__)) for module in modules]
-    digest = hashlib.sha256(msgspec.json.encode((data.clip_us, data.step_us, data.people(split), layout)))
-    for source in [*sources, *sorted(Path(sensors.scenes.__file__).parent.glob("*.py"))]:
-        digest.update(source.read_bytes())
-    return digest.hexdigest()
+    window = recipe.input
+    code = (Path(str(operators.kernels.bin.__file__)), Path(str(operators.kernels.steps.__file__)), *source.code)
+    about = (
+        split,
+        source.steps,
+        recipe.step_us,
+        window.window_us,
+        window.size,
+        source.sensor,
+        source.names,
+        source.notes,
+        [(case.label, case.recording, case.clips, case.depends) for case in source.cases],
+        code_digest(code),
+    )
+    return hashlib.sha256(msgspec.json.encode(about)).hexdigest()
+
+
+def _index(stem: Path, key: str) -> _Index | None:
+    """The index of clips made before; None where there are none, or not whole."""
+    try:
+        index = msgspec.json.decode(stem.with_suffix(".json").read_bytes(), type=_Index)
+        counts = np.load(stem.with_suffix(".npy"), mmap_mode="r")
+    except (OSError, ValueError, msgspec.MsgspecError):
+        return None
+    return index if index.key == key and len(counts) == len(index.labels) else None
+
+
+def _make(recipe: Recipe, source: Cases, key: str, stem: Path, jobs: int, progress: Progress) -> _Index:
+    """Have all clips made, and write their index."""
+    from operators.learn.sources.processes import over
+
+    numbers = [case.clips for case in source.cases]
+    shape = (sum(numbers), source.steps, 2, *recipe.input.size)
+    path = stem.with_suffix(".npy")
+    stem.with_suffix(".json").unlink(missing_ok=True)
+    np.lib.format.open_memmap(path, "w+", np.uint16, shape).flush()
+    _reserve(path)
+    places = np.cumsum([0, *numbers]).tolist()
+    tasks = [_Task(case, path, place) for case, place in zip(source.cases, places, strict=False)]
+    heard: dict[str, list[str]] = {}
+    for number, notes in enumerate(over(_fill, tasks, jobs)):
+        for note in notes:
+            heard.setdefault(note, []).append(source.cases[number].recording)
+        progress(number + 1, len(tasks))
+    with path.open("rb") as written:
+        os.fsync(written.fileno())
+    index = _Index(
+        key=key,
+        labels=[source.names.index(case.label) for case in source.cases for _ in range(case.clips)],
+        names=source.names,
+        step_us=recipe.step_us,
+        sensor=source.sensor,
+        recording=[number for number, case in enumerate(source.cases) for _ in range(case.clips)],
+        recordings=tuple(case.recording for case in source.cases),
+        notes=[*source.notes, *(_told(note, recordings) for note, recordings in heard.items())],
+    )
+    fresh = stem.with_suffix(".new")
+    fresh.write_bytes(msgspec.json.encode(index))
+    fresh.replace(stem.with_suffix(".json"))
+    return index
+
+
+def _reserve(path: Path) -> None:
+    """Take the room of a file on disk now: a mapped file that finds none later kills its process."""
+    size = path.stat().st_size
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        path.unlink()
+        raise UsageError(
+            f"{path.parent}: no room for clips of {size / 1e9:.1f} GB ({error.strerror}): free some, choose another "
+            "folder, longer steps (sampling.step_us), a smaller input.size or a shorter data.clip_us"
+        ) from None
+
+
+class _Task(NamedTuple):
+    case: Case
+    path: Path
+    place: int
+
+
+def _fill(task: _Task) -> list[str]:
+    """Make the clips of a case in their place in the file."""
+    counts: Any = np.load(task.path, mmap_mode="r+")
+    return task.case.make(np.asarray(counts[task.place : task.place + task.case.clips]))
+
+
+def _told(note: str, recordings: list[str]) -> str:
+    """A note with the recording that it is about, or with their number."""
+    if len(recordings) == 1:
+        return f"{recordings[0]}: {note}"
+    return f"{len(recordings)} recordings, the first {recordings[0]}: {note}"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -13,99 +12,116 @@ from numpy.typing import NDArray
 
 from evpipe.errors import UsageError
 from operators.learn.baseline import Logistic, features_of, fit
-from operators.learn.clips import Clips, load, simulate
-from operators.learn.evaluation import evaluate
-from operators.learn.recipe import Data, Recipe, Split
+from operators.learn.clips import Clips, prepare
+from operators.learn.evaluation import measure
+from operators.learn.recipe import DataSet, Folder, Recipe, Simulated, Split
+from operators.learn.report import write as write_report
 from operators.learn.training import Epoch, train
-from operators.model_card import Card, Figures, Input, read_card, write
+from operators.model_card import Card, Figures, as_yaml, write
 from operators.nets.stored import arrays_of
 
-Say = Callable[[str], None]
+
+class Progress(Protocol):
+    """Who hears how far a long job has come."""
+
+    def __call__(self, text: str) -> None:
+        """A sentence about what was done."""
+
+    def step(self, what: str, done: int, total: int, unit: str = "") -> None:
+        """So much of a job is done."""
+
+    def epoch(self, line: Epoch, epochs: int) -> None:
+        """An epoch of so many is done."""
 
 
-def produce(recipe: Recipe, out: Path, say: Say, *, resume: bool = False, jobs: int = 1) -> Card:
-    """Make clips, train, fit the baseline, measure on the test split, and write `out`/model.
+def produce(
+    recipe: Recipe,
+    out: Path,
+    say: Progress,
+    *,
+    resume: bool = False,
+    jobs: int = 1,
+    data: Path | None = None,
+    device: str = "cpu",
+) -> Card:
+    """Make clips, train, fit the baseline, measure on the test split, and write `out`/model; returns its card.
 
-    `say` hears of progress; a text that ends in "..." will soon be replaced by another.
+    Clips are kept in `data` (default `out`/data) and found again there. Raises UsageError for data that the recipe
+    cannot be trained on.
     """
-    sets: dict[Split, Clips] = {}
-    for split in ("train", "validation", "test"):
-        sets[split] = _clips(out / "data", split, recipe.data, recipe.input, jobs, say)
-
-    def heard(line: Epoch) -> None:
-        say(
-            f"epoch {line.epoch + 1}/{recipe.schedule.epochs}: loss {line.loss:.5f}, validation "
-            f"{line.validation:.4f}, score of busy {line.busy_score:.2f} and quiet frames {line.quiet_score:.2f}"
-        )
-
-    trained = train(recipe, sets["train"], sets["validation"], out / "checkpoint", resume, heard)
-    say("logistic regression ...")
-    baseline = _baseline(recipe, sets["train"], sets["validation"])
+    if not isinstance(recipe.data, TRAINED_ON):
+        raise UsageError(f"recipe '{recipe.name}': recorded motion is a test of a model: `evpipe eval MODEL` takes it")
+    data = data or out / "data"
+    clips, validation = (_clips(recipe, split, data, jobs, say) for split in ("train", "validation"))
+    _check_classes(recipe, clips)
+    trained = train(
+        recipe, clips, validation, out / "checkpoint", resume, lambda line: say.epoch(line, recipe.schedule.epochs),
+        device,
+    )  # fmt: skip
+    say("fitting the baseline, a logistic regression on summed counts")
+    baseline = _baseline(recipe, clips, validation)
     arrays: dict[str, NDArray[Any]] = arrays_of(trained.net)
     arrays |= {"baseline.weight": baseline.weight, "baseline.bias": baseline.bias}
-    card = _card(recipe, sets["train"].names, trained.log)
+    card = _card(recipe, clips, trained.log)
     write(out / "model", card, arrays)
-    card = msgspec.structs.replace(card, figures=_measure(out / "model", card, sets["test"]))
+    test = _clips(recipe, "test", data, jobs, say)
+    step = partial(say.step, "measuring on the test data", unit="windows")
+    measured = measure(out / "model", card, test, recipe.sampling.windows_per_clip, step)
+    card = msgspec.structs.replace(card, figures=measured.figures)
     write(out / "model", card, arrays)
+    page = write_report(out / "report", card, trained.log, as_yaml(recipe), measured)
+    say(f"what was learned, in pictures: {page}")
     return card
 
 
-def remeasure(folder: Path, data_folder: Path | None, say: Say, jobs: int = 1) -> Figures:
-    """The figures of a model's card, measured again on its test clips: those of `data_folder`, else simulated anew.
-
-    Raises UsageError for data whose classes are not the model's.
-    """
-    card = read_card(folder)
-    if data_folder is not None:
-        return _measure(folder, card, load(data_folder, "test"))
-    with tempfile.TemporaryDirectory() as scratch:
-        return _measure(folder, card, _clips(Path(scratch), "test", _data_of(card), card.input, jobs, say))
+TRAINED_ON = (Simulated, Folder, DataSet)
 
 
-def _clips(folder: Path, split: Split, data: Data, layout: Input, jobs: int, say: Say) -> Clips:
-    clips = simulate(
-        folder, split, data, layout, jobs, lambda done, total: say(f"{split} clips: {done} of {total} ...")
-    )
-    say(f"{split}: {len(clips.labels)} clips of {len(clips.names)} actions")
+def recipe_of(card: Card) -> Recipe:
+    """The recipe by which a model was made, as far as its data and windows go."""
+    fields: dict[str, Any] = {"evpipe_recipe": 1, "name": card.name}
+    fields |= {key: msgspec.to_builtins(getattr(card, key)) for key in ("network", "input")}
+    fields |= {key: card.training[key] for key in ("data", "sampling") if key in card.training}
+    return msgspec.convert(fields, Recipe)
+
+
+def _clips(recipe: Recipe, split: Split, folder: Path, jobs: int, say: Progress) -> Clips:
+    clips = prepare(recipe, split, folder, jobs, lambda done, total: say.step(f"{split} recordings", done, total), say)
+    numbers = np.bincount(clips.labels, minlength=len(clips.names))
+    counts = ", ".join(f"{name} {n}" for name, n in zip(clips.names, numbers, strict=True))
+    say(f"{split}: {len(clips.labels)} clips of {len(clips.recordings)} recordings ({counts})")
     return clips
+
+
+def _check_classes(recipe: Recipe, clips: Clips) -> None:
+    if len(clips.names) < 2:
+        raise UsageError(
+            f"recipe '{recipe.name}': the data has one class, {', '.join(clips.names)}; a classifier needs two or more"
+        )
 
 
 def _baseline(recipe: Recipe, clips: Clips, validation: Clips) -> Logistic:
     def features(of: Clips) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        windows = list(of.windows(recipe.data.windows_per_clip, recipe.input))
+        windows = list(of.windows(recipe.sampling.windows_per_clip, recipe.input))
         return np.stack([features_of(window) for window, _ in windows]), np.array([label for _, label in windows])
 
     return fit(features(clips), features(validation), len(clips.names))
 
 
-def _measure(folder: Path, card: Card, clips: Clips) -> Figures:
-    if clips.names != card.labels:
-        raise UsageError(
-            f"model '{card.name}' knows {', '.join(card.labels)}; the data has {', '.join(clips.names)}: "
-            "train it anew, or take data of the same classes"
-        )
-    return evaluate(folder, card, clips.windows(_data_of(card).windows_per_clip, card.input))
-
-
-def _data_of(card: Card) -> Data:
-    return msgspec.convert(card.training["data"], Data)
-
-
-def _card(recipe: Recipe, labels: tuple[str, ...], log: list[Epoch]) -> Card:
+def _card(recipe: Recipe, clips: Clips, log: list[Epoch]) -> Card:
     """The card without figures."""
     best = max(log, key=lambda line: (line.validation, line.epoch))
     return Card(
         evpipe_model=1,
         name=recipe.name,
-        about=recipe.about,
+        about=recipe.about or f"Tells apart {', '.join(clips.names)}.",
         licence=recipe.licence,
         network=recipe.network,
-        attention=recipe.attention,
-        reduction=recipe.reduction,
-        input=recipe.input,
-        labels=labels,
+        input=recipe.input.on(clips.sensor),
+        labels=clips.names,
         training={
             "data": msgspec.to_builtins(recipe.data),
+            "sampling": msgspec.to_builtins(msgspec.structs.replace(recipe.sampling, step_us=recipe.step_us)),
             "augment": msgspec.to_builtins(recipe.augment),
             "schedule": msgspec.to_builtins(recipe.schedule),
             "seed": recipe.seed,

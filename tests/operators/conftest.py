@@ -28,7 +28,8 @@ def toy_clips(per_class: int, seed: int) -> Clips:
             if label > 0:
                 image = clip[step, 1] if label == 1 else clip[step, 1].T
                 image[top : top + 12, (start + step) % 32] += 3
-    return Clips(counts, labels, NAMES, 15_000)
+    numbers = np.arange(len(labels))
+    return Clips(counts, labels, NAMES, 15_000, (260, 346), numbers, tuple(f"clip{n}" for n in numbers))
 
 
 @pytest.fixture
@@ -44,7 +45,8 @@ def recipe() -> Recipe:
         full,
         augment=msgspec.structs.replace(full.augment, flip=0.0),
         schedule=msgspec.structs.replace(full.schedule, epochs=2, batch=8, windows_per_clip=1),
-        data=msgspec.structs.replace(full.data, clip_us=600_000, windows_per_clip=1),
+        data=msgspec.structs.replace(full.data, clip_us=600_000),
+        sampling=msgspec.structs.replace(full.sampling, windows_per_clip=1),
     )
 
 
@@ -56,10 +58,8 @@ def model(tmp_path: Path, recipe: Recipe) -> Path:
         name="toy",
         about="toy",
         licence="Apache-2.0",
-        network="tiny_a",
-        attention={"in": "c2", "currents": "se"},
-        reduction=4,
-        input=recipe.input,
+        network=recipe.network,
+        input=recipe.input.on((260, 346)),
         labels=NAMES,
         training={},
         figures=Figures(accuracy=0, baseline=0, chance=0, windows=1, per_class={}, confusion=()),
@@ -67,7 +67,7 @@ def model(tmp_path: Path, recipe: Recipe) -> Path:
     )
     torch.manual_seed(3)
     torch.set_num_threads(1)
-    net = build(card).train()
+    net = build(card.network, 3, card.input.frames).train()
     for block in net.blocks:
         block.norm.momentum = 0.5
     windows = np.stack([window for window, _ in toy_clips(2, 0).windows(1, recipe.input)])

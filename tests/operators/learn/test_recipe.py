@@ -22,7 +22,11 @@ def test_the_shipped_recipe_reads() -> None:
     [
         ("epochs:", "epocs:", "did you mean 'epochs'"),
         (r"batch: \d+", "batch: 0", "schedule.batch"),
-        ("network: tiny_a", "network: tiny_c", "network"),
+        ("kind: tiny_a", "kind: tiny_c", "'network.kind'"),
+        ("kind: tiny_a", "kind: tiny_b", "network 'tiny_b' takes frames of [64, 64]"),
+        ("frames: c2", "frames: c3", "'network.attention.frames'"),
+        ("reduction: 4", "reduction: 17", "no more than input.frames, 16"),
+        ("reduction: 4", "reduction: 4, spatial: csa_step, channel_reduction: 20", "the fewest channels"),
         ("window_us: 480000", "window_us: 480001", "no multiple of frames"),
         ("step_us: 15000", "step_us: 14000", "must divide a frame of 30000 us"),
         (r"clip_us: \d+", "clip_us: 300000", "no less than input.window_us 480000"),
@@ -39,3 +43,16 @@ def test_faults_are_named(tmp_path: Path, old: str, new: str, expected: str) -> 
     with pytest.raises(UsageError, match=r"recipe\.yaml") as caught:
         read_recipe(path)
     assert expected in str(caught.value)
+
+
+def test_the_shortest_recipe(tmp_path: Path) -> None:
+    """Four lines are enough for one's own recordings; the rest has defaults."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("evpipe_recipe: 1\nname: mine\ndata: {source: folder, path: recordings}\n")
+    recipe = read_recipe(path)
+    assert (recipe.step_us, recipe.schedule.windows_of_each(12)) == (6_000, 20)
+
+
+def test_the_shipped_recipes_read() -> None:
+    for path in sorted(RECIPE.parent.glob("*.yaml")):
+        assert read_recipe(path).name == path.stem
