@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from evpipe.errors import NodeError, UsageError
 from evpipe.operator import Operator, Param
 from evpipe.packets import Mark, Scores, Tensor
+from operators.engines import EngineName
 
 if TYPE_CHECKING:
     from operators.model_card import Card
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 Form = Literal["hopping", "tumbling", "causal"]
 GateRule = Literal["none", "threshold", "quantile", "min_events"]
-EngineName = Literal["auto", "event_driven", "torch", "onnxruntime"]
 STEPWISE = ("none", "csa_step", "asa_step")
 
 

@@ -16,7 +16,7 @@ from sensors.recut import EventCutter, SideCutter
 
 
 class Replay(Source):
-    """A recording: Prophesee RAW (EVT2, EVT3), AEDAT 2.0, AEDAT 4 or Event Stream, told apart by content.
+    """A recording: Prophesee RAW (EVT2, EVT3), AEDAT 2.0, 3.1 or 4, Event Stream or ATIS .bin, told apart by content.
 
     Packets of `packet_us` lie at multiples of it in absolute sensor time, with empty ones while nothing happens; over
     all ports they come in order of `t1_us`. Pictures are upright. `from_us` and `to_us` count from the first event,

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = _recipe(card, args.data)
     with progress(quiet=args.quiet) as say, _clips_folder(args.clips) as kept:
         clips = prepare(recipe, "test", kept, args.jobs, partial(say.step, "test clips", unit="recordings"), say)
-        each = recipe.sampling.windows_per_clip
+        each = clips.windows_each(recipe.sampling, recipe.input)
         measured = measure(folder, card, clips, each, partial(say.step, "measuring", unit="windows"))
         latency = measure_latency(folder, card, clips)
         curves = None

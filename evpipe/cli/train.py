@@ -12,6 +12,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="a recipe file, see configs/recipes")
     parser.add_argument("--out", metavar="DIR", help="where clips, checkpoints and the model go (default: runs/NAME)")
     parser.add_argument("--seed", type=int, help="seed of weights and draws (default: the recipe's)")
+    parser.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        help="another value for a field of the recipe, e.g. data.path=/data/nmnist or schedule.epochs=10",
+    )
     parser.add_argument("--data", metavar="DIR", help="where clips are kept and found again (default: OUT/data)")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     parser.add_argument("--resume", action="store_true", help="go on from the last epoch kept in --out")
@@ -27,16 +34,23 @@ def run(args: argparse.Namespace) -> int:
     """Train, measure, write. Progress goes to stderr, the figures to stdout."""
     import msgspec
     import torch
+    from ruamel.yaml import YAML
 
     from evpipe.cli.progress import progress
     from evpipe.errors import UsageError
     from operators.learn.produce import produce
     from operators.learn.recipe import read_recipe
+    from operators.learn.study import changed
 
     torch.set_num_threads(args.threads)
     if args.device != "cpu" and not torch.cuda.is_available():
         raise UsageError(f"--device {args.device}: this machine has no CUDA device that torch can use; leave it out")
     recipe = read_recipe(Path(args.recipe))
+    for change in args.set:
+        field, equals, value = change.partition("=")
+        if not equals:
+            raise UsageError(f"--set {change}: give a field and a value, as in schedule.epochs=10")
+        recipe = changed(recipe, {field: YAML(typ="safe").load(value)}, f"--set {change}")
     if args.seed is not None:
         recipe = msgspec.structs.replace(recipe, seed=args.seed)
     out = Path(args.out or f"runs/{recipe.name}")

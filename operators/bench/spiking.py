@@ -195,14 +195,14 @@ def _trainers(frames: F32, *, peer: bool) -> dict[str, Callable[[], None]]:
     truth = nn.functional.one_hot(torch.arange(BATCH) % CLASSES, CLASSES).float()
     candidates: dict[str, Callable[[], None]] = {}
     if peer:
-        from operators.bench.spikingjelly import trainer
+        from operators.bench.spikingjelly import multi_step
 
-        candidates[f"{PEER} (torch, multi-step)"] = trainer(net, windows, truth)
-    candidates["evpipe"] = training_step(net, windows, truth)
+        candidates[f"{PEER} (torch, multi-step)"] = _training_step(multi_step(net), windows, truth)
+    candidates["evpipe"] = _training_step(net, windows, truth)
     return candidates
 
 
-def training_step(net: nn.Module, windows: Tensor, truth: Tensor) -> Callable[[], None]:
+def _training_step(net: nn.Module, windows: Tensor, truth: Tensor) -> Callable[[], None]:
     """Forward, mean squared error of the rates, backward and Adam, once a call."""
     optimiser = torch.optim.Adam(net.parameters(), 1e-3)
 

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from evpipe.packets import F32
-from operators.bench.spiking import NEURON, training_step
 from operators.nets.ta_snn import TaSnn
 
 
@@ -31,8 +30,8 @@ def stepper(net: TaSnn, frames: F32, steps: int) -> Callable[[], None]:
     return run
 
 
-def trainer(net: TaSnn, windows: Tensor, truth: Tensor) -> Callable[[], None]:
-    """What makes one training step with multi-step modules: convolutions over all steps at once, as ours."""
+def multi_step(net: TaSnn) -> nn.Module:
+    """The network in multi-step modules, ready to train: convolutions over all steps at once, as ours."""
     functional: Any = import_module("spikingjelly.activation_based.functional")
 
     class Rates(nn.Module):
@@ -48,7 +47,7 @@ def trainer(net: TaSnn, windows: Tensor, truth: Tensor) -> Callable[[], None]:
             rates: Tensor = self.layers(windows.transpose(0, 1)).mean(0)
             return rates
 
-    return training_step(Rates(), windows, truth)
+    return Rates()
 
 
 def network(net: TaSnn) -> nn.Sequential:
@@ -68,12 +67,13 @@ def network(net: TaSnn) -> nn.Sequential:
         mapped, norm = [module for module in made if hasattr(module, "weight")]
         mapped.load_state_dict(block.linear.state_dict())
         norm.load_state_dict(block.norm.state_dict())
+        ours = block.neurons.neuron
         fires = neuron.LIFNode(
-            tau=1 / (1 - NEURON.decay),
+            tau=1 / (1 - ours.decay),
             decay_input=False,
-            v_threshold=NEURON.threshold,
-            v_reset=NEURON.v_reset,
-            surrogate_function=surrogate.Rect(alpha=1 / (2 * NEURON.half_width)),
+            v_threshold=ours.threshold,
+            v_reset=ours.v_reset,
+            surrogate_function=surrogate.Rect(alpha=1 / (2 * ours.half_width)),
         )
         modules += [*made, fires]
     return nn.Sequential(*modules)

@@ -6,9 +6,9 @@ import importlib.util
 from typing import get_args
 
 from evpipe.errors import UsageError
+from operators.engines import EngineName
 from operators.engines.seam import Engine, layers_of
 from operators.nets.ta_snn import TaSnn
-from operators.ta_snn import EngineName
 
 # Optional engines and the packages each needs.
 PACKAGES = {"onnxruntime": ("onnxruntime", "onnx")}

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evpipe.errors import UsageError
-from operators.learn.recipe import DataSet, Folder, Motion, Recipe, Simulated, Split, Window
+from operators.learn.recipe import DataSet, Folder, Motion, Recipe, Sampling, Simulated, Split, Window
 from operators.learn.sources import Case, Cases, Progress, Say
 from operators.model_card import Input
 
@@ -34,6 +34,10 @@ class Clips(NamedTuple):
     sensor: tuple[int, int]
     recording: NDArray[np.int64]
     recordings: tuple[str, ...]
+
+    def windows_each(self, sampling: Sampling, layout: Input | Window) -> int:
+        """How many windows of each clip are looked at: the recipe's number, else as many as cover a clip."""
+        return sampling.windows_per_clip or max(1, -(-self.counts.shape[1] * self.step_us // layout.window_us))
 
     def windows(self, per_clip: int, layout: Input | Window) -> Iterator[tuple[NDArray[np.float32], int]]:
         """Windows evenly spread over each clip with their labels: float32 [T, 2, H, W]."""

@@ -66,7 +66,7 @@ def produce(
     write(out / "model", card, arrays)
     test = _clips(recipe, "test", data, jobs, say)
     step = partial(say.step, "measuring on the test data", unit="windows")
-    measured = measure(out / "model", card, test, recipe.sampling.windows_per_clip, step)
+    measured = measure(out / "model", card, test, test.windows_each(recipe.sampling, recipe.input), step)
     card = msgspec.structs.replace(card, figures=measured.figures)
     write(out / "model", card, arrays)
     page = write_report(out / "report", card, trained.log, as_yaml(recipe), measured)
@@ -102,7 +102,7 @@ def _check_classes(recipe: Recipe, clips: Clips) -> None:
 
 def _baseline(recipe: Recipe, clips: Clips, validation: Clips) -> Logistic:
     def features(of: Clips) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        windows = list(of.windows(recipe.sampling.windows_per_clip, recipe.input))
+        windows = list(of.windows(of.windows_each(recipe.sampling, recipe.input), recipe.input))
         return np.stack([features_of(window) for window, _ in windows]), np.array([label for _, label in windows])
 
     return fit(features(clips), features(validation), len(clips.names))

@@ -91,11 +91,11 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How windows are taken from clips, which are kept as counts in steps of `step_us` (it must divide a frame).
 
     None is a fifth of a frame, or the frame where that is no whole number of microseconds. `windows_per_clip` is how
-    many windows, evenly spread over a clip, validation and test look at.
+    many windows, evenly spread over a clip, validation and test look at (None: as many as cover it).
     """
 
     step_us: Count | None = None
-    windows_per_clip: Count = 1
+    windows_per_clip: Count | None = None
 
 
 class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -183,9 +183,17 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def read_recipe(path: Path) -> Recipe:
-    """The recipe of a file. Raises UsageError naming file, line, field, rule and value."""
+    """The recipe of a file. Raises UsageError naming file, line, field, rule and value.
+
+    Data is looked for where its path says, from the current folder on, else from the recipe's folder on.
+    """
     recipe = read(path, Recipe)
     check(recipe, str(path))
+    if not isinstance(recipe.data, Simulated) and not Path(recipe.data.path).expanduser().exists():
+        beside = path.parent / recipe.data.path
+        if beside.exists():
+            data = msgspec.structs.replace(recipe.data, path=str(beside))
+            return msgspec.structs.replace(recipe, data=data)
     return recipe
 
 

@@ -211,7 +211,7 @@ def _curves(run: Run, card: Card, say: Progress) -> tuple[tuple[BudgetPoint, ...
         run.folder / "model",
         card,
         clips,
-        run.recipe.sampling.windows_per_clip,
+        clips.windows_each(run.recipe.sampling, run.recipe.input),
         [round(1000 * budget) for budget in budgets_of(run.budgets_ms, run.recipe)],
         run.drops,
         SEEDS,

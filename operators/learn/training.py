@@ -177,7 +177,7 @@ def _run_epoch(
 
 def _stack(clips: Clips, recipe: Recipe) -> tuple[Tensor, Tensor]:
     """The fixed windows of a split: float32 [N, T, 2, H, W], labels int64 [N]."""
-    windows, labels = zip(*clips.windows(recipe.sampling.windows_per_clip, recipe.input), strict=True)
+    windows, labels = zip(*clips.windows(clips.windows_each(recipe.sampling, recipe.input), recipe.input), strict=True)
     return torch.from_numpy(np.stack(windows)), torch.tensor(labels)
 
 

@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -81,3 +84,31 @@ def test_the_shipped_figures_repeat(capfd) -> None:
     from msgspec.json import decode, encode
 
     assert json.loads(capfd.readouterr().out)["figures"] == decode(encode(read_card(resolve("ta_snn_sim")).figures))
+
+
+def test_a_killed_training_resumes_to_the_same_weights(short: Path, tmp_path: Path) -> None:
+    """SIGKILL in the middle of training; `--resume` ends with the bytes of one uninterrupted run."""
+    text, changes = re.subn("epochs: 1,", "epochs: 6,", short.read_text())
+    assert changes == 1
+    short.write_text(text)
+    data = tmp_path / "data"
+
+    def command(out: str, *more: str) -> list[str]:
+        words = ("train", str(short), "--out", str(tmp_path / out), "--data", str(data), "--jobs", "1", *more)
+        return [sys.executable, "-m", "evpipe", *words]
+
+    subprocess.run(command("whole"), check=True, capture_output=True)
+    killed = subprocess.Popen(command("cut"), stderr=subprocess.DEVNULL)
+    log = tmp_path / "cut" / "checkpoint" / "log.json"
+    deadline = time.monotonic() + 60
+    while not (log.is_file() and len(json.loads(log.read_text())["log"]) >= 2):
+        assert time.monotonic() < deadline
+        assert killed.poll() is None
+        time.sleep(0.005)
+    killed.kill()
+    killed.wait()
+    done = len(json.loads(log.read_text())["log"])
+    assert done < 6, "the kill came too late to tell anything"
+    subprocess.run(command("cut", "--resume"), check=True, capture_output=True)
+    for name in ("weights.safetensors", "model.yaml"):
+        assert (tmp_path / "cut" / "model" / name).read_bytes() == (tmp_path / "whole" / "model" / name).read_bytes()
