@@ -222,3 +222,11 @@ def test_a_study_needs_an_arm(file) -> None:
     file.write_text(STUDY[: STUDY.index("arms:")] + "arms: {}\n")
     with pytest.raises(UsageError, match="arms: there is none"):
         read_study(file)
+
+
+def test_the_shipped_studies_read() -> None:
+    """Every arm of a study in configs is a recipe that can be trained, and differs from the others."""
+    for path in sorted((Path(__file__).resolve().parents[3] / "configs" / "studies").glob("*.yaml")):
+        study, recipes = read_study(path)
+        assert study.name == path.stem
+        assert len({msgspec.json.encode(recipe) for recipe in recipes.values()}) == len(recipes) > 1
