@@ -7,10 +7,12 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec.json import decode, encode
 
 from evpipe.cli.main import main
-from operators.learn.recipe import read_recipe
+from operators.learn.recipe import Recipe, read_recipe
 from operators.model_card import read_card, resolve
 
 RECIPE = Path(__file__).resolve().parents[3] / "configs" / "recipes" / "ta_snn_sim.yaml"
@@ -62,28 +64,45 @@ def test_faults_end_with_the_exit_code_of_a_wrong_command(tmp_path: Path, short:
     assert "holds no folders" in capfd.readouterr().err
 
 
-def test_the_shipped_model_is_what_its_recipe_says() -> None:
-    """Card and recipe agree on network, input, data and schedule, and the figures say what they claim."""
-    card, recipe = read_card(resolve("ta_snn_sim")), read_recipe(RECIPE)
+SHIPPED = ("ta_snn_nmnist", "ta_snn_sim")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_model_is_what_its_recipe_says(name: str) -> None:
+    """Card and recipe agree on all that was trained, the figures say what they claim, and the weights are small."""
+    card, recipe = read_card(resolve(name)), read_recipe(RECIPE.with_stem(name))
     for field in ("name", "about", "licence", "network"):
         assert getattr(card, field) == getattr(recipe, field)
     assert card.input == recipe.input.on((0, 0))
-    assert card.training["data"]["test"]["subjects"] == list(recipe.data.test.subjects)
-    assert card.training["schedule"]["epochs"] == recipe.schedule.epochs
+    fields = ("data", "augment", "schedule", "seed")
+    again = msgspec.convert({key: card.training[key] for key in fields} | {"evpipe_recipe": 1, "name": name}, Recipe)
+    for field in fields:
+        assert getattr(again, field) == getattr(recipe, field)
     figures = card.figures
     right = sum(row[k] for k, row in enumerate(figures.confusion))
     assert figures.windows == sum(map(sum, figures.confusion))
     assert figures.accuracy == pytest.approx(right / figures.windows, abs=1e-4)
     assert figures.accuracy > figures.baseline > figures.chance
+    assert (resolve(name) / "weights.safetensors").stat().st_size < 3_000_000
+
+
+def test_the_figures_of_digits_repeat(shared: Path, tmp_path: Path, monkeypatch, capfd) -> None:
+    """`evpipe eval ta_snn_nmnist --json` gives the very figures of the card, from the real recordings."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (tmp_path / "shared").symlink_to(shared)
+    monkeypatch.chdir(project)
+    assert main(["eval", "ta_snn_nmnist", "--jobs", "1", "--json"]) == 0
+    figures = json.loads(capfd.readouterr().out)["figures"]
+    assert figures == decode(encode(read_card(resolve("ta_snn_nmnist")).figures))
 
 
 @pytest.mark.slow
-def test_the_shipped_figures_repeat(capfd) -> None:
+def test_the_figures_of_actions_repeat(capfd) -> None:
     """`evpipe eval ta_snn_sim --json` gives the very figures of the card."""
     assert main(["eval", "ta_snn_sim", "--json"]) == 0
-    from msgspec.json import decode, encode
-
-    assert json.loads(capfd.readouterr().out)["figures"] == decode(encode(read_card(resolve("ta_snn_sim")).figures))
+    figures = json.loads(capfd.readouterr().out)["figures"]
+    assert figures == decode(encode(read_card(resolve("ta_snn_sim")).figures))
 
 
 def test_a_killed_training_resumes_to_the_same_weights(short: Path, tmp_path: Path) -> None:
