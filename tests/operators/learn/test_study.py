@@ -95,7 +95,7 @@ def test_a_study_goes_on_where_it_stopped_and_loses_nothing(file, tmp_path, monk
     assert heard.epochs == 4
     assert first.results[0].figures.accuracy > 0
     for result in first.results:
-        assert result.figures.windows == 6
+        assert result.figures.windows == 12
         assert [point.budget_ms for point in result.budgets] == [10, 40]
         assert result.budgets[1].accuracy == result.drops[0].random == result.figures.accuracy
         assert (result.drops[1].attention is None) == (result.arm == "plain")
