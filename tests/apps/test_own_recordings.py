@@ -42,8 +42,8 @@ def test_two_classes_of_ten_files_train_and_run(tmp_path: Path, monkeypatch: pyt
     with open("app.yaml", "w") as file:
         YAML().dump(tree, file)
     bar(Path("new.aedat4"), 7, across=False)
-    run = ["run", "app.yaml", "--replay", "new.aedat4", "--clock", "fast", "--headless", "--inline", "--summary", "json"]
-    assert main(run) == 0
+    options = ["--clock", "fast", "--headless", "--inline", "--summary", "json"]
+    assert main(["run", "app.yaml", "--replay", "new.aedat4", *options]) == 0
     last = json.loads(capfd.readouterr().out)["last"]["har"]
     assert last["labels"] == ["across", "down"]
     assert last["values"][1] > last["values"][0]
