@@ -67,6 +67,32 @@ class Frame(Packet, frozen=True, kw_only=True):
     image: U8
 
 
+class FramePair(Packet, frozen=True, kw_only=True):
+    """A picture and the events of its exposure; the span is that of the events, [t0_us, t1_us).
+
+    `image` as of Frame, [0, 0] where `has_image` is false; `t x y p width height` as of Events, empty where
+    `has_events` is false. An exposure without any event is a pair with events: nothing moved. `complete`: the source
+    has told of all of the span. `lag_us`: by how much the picture's exposure ended before the span did.
+    """
+
+    image: U8
+    t: I64
+    x: U16
+    y: U16
+    p: U8
+    width: int
+    height: int
+    lag_us: int = 0
+    has_image: bool = True
+    has_events: bool = True
+    complete: bool = True
+
+    @property
+    def n_events(self) -> int:
+        """Number of events."""
+        return len(self.t)
+
+
 class Triggers(Packet, frozen=True, kw_only=True):
     """External signal edges: `t` int64 us, `channel` uint8, `value` uint8 (1 = rising, 0 = falling)."""
 
@@ -143,7 +169,7 @@ class Mark(Packet, frozen=True, kw_only=True):
 
 
 KINDS: dict[str, type[Packet]] = {
-    kind.__name__: kind for kind in (Events, Frame, Triggers, Imu, Tensor, Scores, Boxes, Mark)
+    kind.__name__: kind for kind in (Events, Frame, FramePair, Triggers, Imu, Tensor, Scores, Boxes, Mark)
 }
 
 

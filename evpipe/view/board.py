@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from evpipe.packets import U8, Boxes, Events, Frame, Mark, Packet, Scores, Tensor
+from evpipe.packets import U8, Boxes, Events, Frame, FramePair, Mark, Packet, Scores, Tensor
 from evpipe.view.binned import step_pictures
+from evpipe.view.pair_picture import PairPicture, pair_picture
 from evpipe.view.rate import RateHistory
 from evpipe.view.surface import EventSurface
 
@@ -37,6 +38,7 @@ class Shown(msgspec.Struct, frozen=True):
     first_t_us: int | None
     heard_s: dict[str, float]
     frame: Frame | None
+    pair: PairPicture | None
     steps: Steps | None
     scores: Scores | None
     boxes: Boxes | None
@@ -64,6 +66,7 @@ class Board:
         self._first_t_us: int | None = None
         self._heard_s: dict[str, float] = {}
         self._frame: Frame | None = None
+        self._pair: PairPicture | None = None
         self._tensors: deque[Steps] = deque(maxlen=_REMEMBERED_TENSORS)
         self._scores: Scores | None = None
         self._boxes: Boxes | None = None
@@ -84,6 +87,13 @@ class Board:
         with self._lock:
             self._frame = kept
             self._heard("frame", frame)
+
+    def frame_pair(self, pair: FramePair) -> None:
+        """The newest picture with the events of its exposure, reduced to pictures here."""
+        kept = pair_picture(pair)
+        with self._lock:
+            self._pair = kept
+            self._heard("frame_pair", pair)
 
     def tensor(self, tensor: Tensor) -> None:
         """The newest binned window, reduced to pictures here."""
@@ -126,7 +136,7 @@ class Board:
         with self._lock:
             peak, self._rate = self._rate.peak, RateHistory()
             self._rate.peak = peak
-            self._t_us = self._frame = self._scores = self._boxes = None
+            self._t_us = self._frame = self._pair = self._scores = self._boxes = None
             self._tensors.clear()
 
     def take(self) -> Shown:
@@ -137,6 +147,7 @@ class Board:
                 first_t_us=self._first_t_us,
                 heard_s=dict(self._heard_s),
                 frame=self._frame,
+                pair=self._pair,
                 steps=self._steps(),
                 scores=self._scores,
                 boxes=self._boxes,

@@ -15,6 +15,7 @@ from evpipe.view.words import quantity
 
 _GRID_FROM_SCALE = 12.0
 _EDGE = 12.0
+_OLD_US, _GONE_US = 100_000, 500_000  # boxes older than the first say so; they fade until the second
 
 
 class EventsView(Canvas):
@@ -26,6 +27,7 @@ class EventsView(Canvas):
         self.accumulation = Accumulation()
         self.colours: Palette = palette
         self.boxes: Boxes | None = None
+        self.boxes_age_us = 0
         self.frozen = False
         self.silent_s = 0.0  # how long nothing has come; 0: all is well
         self._first_scale = scale
@@ -86,6 +88,7 @@ class EventsView(Canvas):
         target, scale = self.target(), self.scale()
         painter.save()
         painter.setClipRect(target)
+        painter.setOpacity(1.0 - 0.7 * min(1.0, self.boxes_age_us / _GONE_US) if self.boxes_age_us >= _OLD_US else 1.0)
         painter.setFont(theme.font(12, QFont.Weight.DemiBold))
         metrics = painter.fontMetrics()
         for i in range(len(boxes.x)):
@@ -102,6 +105,10 @@ class EventsView(Canvas):
             painter.drawRect(box)
             name = boxes.labels[label] if 0 <= label < len(boxes.labels) else str(label)
             text = f"{name} {float(boxes.score[i]):.2f}"
+            if boxes.track[i] > 0:
+                text += f"  #{int(boxes.track[i])}"
+            if self.boxes_age_us >= _OLD_US:
+                text += f"  {self.boxes_age_us / 1000:.0f} ms old"
             tag = QRectF(box.left() - 1, box.top() - 18, metrics.horizontalAdvance(text) + 10, 18)
             if tag.top() < target.top():
                 tag.moveTop(box.top())

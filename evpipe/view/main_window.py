@@ -208,6 +208,7 @@ class MainWindow(QWidget):
         """Fit the pictures."""
         self.views.events.reset_view()
         self.views.frame.reset_view()
+        self.views.frame_pair.reset_view()
 
     def screenshot(self) -> None:
         """A PNG of the window in the working directory."""

@@ -16,13 +16,15 @@ from evpipe.view.card import Card
 from evpipe.view.class_bars import ClassBars
 from evpipe.view.events_view import EventsView
 from evpipe.view.frame_view import FrameView
+from evpipe.view.pair_picture import PairPicture
+from evpipe.view.pair_view import PairView
 from evpipe.view.palettes import Palette
 from evpipe.view.rate_plot import RatePlot
 from evpipe.view.surface import Accumulation, EventSurface
 
 _SIDE_PX = 350
 _ALL_PX = 690
-_HEIGHTS = {"frame": 195, "tensor": 160, "rate": 160}
+_HEIGHTS = {"frame": 195, "frame_pair": 250, "tensor": 160, "rate": 160}
 _BOXES_LAST_US = 500_000
 
 
@@ -32,7 +34,7 @@ def kind_of(state: InputState) -> str:
 
 
 class Views(QWidget):
-    """Two columns: large, events (or frames) over binned steps; at its right, the frame, scores and event rate.
+    """Two columns: large, events (or pairs, or frames) over pairs and binned steps; at its right, the others.
 
     Without frame and scores there is one column.
     """
@@ -43,12 +45,14 @@ class Views(QWidget):
         super().__init__()
         self.events = EventsView(surface, palette, scale)
         self.frame = FrameView()
+        self.frame_pair = PairView()
         self.scores = ClassBars()
         self.tensor = AttentionView()
         self.rate = RatePlot()
         self._cards = {
             "events": Card("Events", self.events),
             "frame": Card("Frame", self.frame),
+            "frame_pair": Card("Frame and its events", self.frame_pair),
             "scores": Card("Scores", self.scores),
             "tensor": Card("Binned steps and attention", self.tensor),
             "rate": Card("Event rate", self.rate),
@@ -80,20 +84,22 @@ class Views(QWidget):
         origins = {kind_of(state): state.origin for state in reversed(inputs)}
         self.events.waiting = f"Waiting for {origins.get('events', 'events')}"
         self.frame.waiting = f"Waiting for {origins.get('frame', 'frames')}"
+        self.frame_pair.wait_for(f"Waiting for {origins.get('frame_pair', 'pairs')}")
         self.scores.waiting = f"Waiting for {origins.get('scores', 'scores')}"
         self.tensor.waiting = f"Waiting for {origins.get('tensor', 'binned events')}"
 
     def show_kinds(self, kinds: Collection[str]) -> None:
         """Show the views of these kinds of packets; acts only when they change."""
-        wanted = frozenset(kinds) & {"events", "frame", "tensor", "scores", "boxes"}
+        wanted = frozenset(kinds) & {"events", "frame", "frame_pair", "tensor", "scores", "boxes"}
         if "boxes" in wanted or not wanted:
             wanted |= {"events"}
         if wanted == self._kinds:
             return
         self._kinds = wanted
-        main = next((kind for kind in ("events", "frame") if kind in wanted), None)
+        main = next((kind for kind in ("events", "frame_pair", "frame") if kind in wanted), None)
         right: list[str] = [kind for kind in ("frame", "scores") if kind in wanted and kind != main]
-        left: list[str] = [kind for kind in (main, "tensor") if kind is not None and kind in wanted]
+        below: list[str] = [kind for kind in ("frame_pair", "tensor") if kind in wanted and kind != main]
+        left: list[str] = below if main is None else [main, *below]
         if "events" in wanted:
             (right or left).append("rate")
         for name, card in self._cards.items():
@@ -105,7 +111,8 @@ class Views(QWidget):
             rest = _ALL_PX - sum(heights[name] for name in names if name != tall)
             for name in names:
                 splitter.addWidget(self._cards[name])
-                splitter.setStretchFactor(splitter.indexOf(self._cards[name]), int(name == tall))
+                share = 2 if name == tall else int(name == "frame_pair")
+                splitter.setStretchFactor(splitter.indexOf(self._cards[name]), share)
                 self._cards[name].show()
             splitter.setVisible(bool(names))
             splitter.setSizes([rest if name == tall else heights[name] for name in names])
@@ -119,12 +126,16 @@ class Views(QWidget):
         for kind, view in (("events", self.events), ("frame", self.frame), ("scores", self.scores)):
             if kind not in newest.heard_s:
                 view.update()  # what waits turns its arc
+        if "frame_pair" not in newest.heard_s:
+            self.frame_pair.update_waiting()
         if self.events.isVisible():
             self._show_events(shown, silent_s)
         if shown.frame is not None and self.frame.isVisible():
             self.frame.show_frame(shown.frame)
             height, width = shown.frame.image.shape[:2]
             self._cards["frame"].set_note(f"{width} × {height}")
+        if shown.pair is not None and self.frame_pair.isVisible():
+            self._show_pair(shown.pair)
         if shown.scores is not None and self.scores.isVisible():
             self.scores.show_scores(shown.scores, passed_ms)
             extras = shown.scores.extras.items()
@@ -138,8 +149,10 @@ class Views(QWidget):
         boxes = shown.boxes
         if boxes is not None and (shown.t_us is None or shown.t_us - boxes.t1_us > _BOXES_LAST_US):
             boxes = None  # a detector that fell silent leaves nothing behind
-        if boxes is not self.events.boxes or silent_s != self.events.silent_s:
-            self.events.boxes, self.events.silent_s = boxes, silent_s
+        age_us = 0 if boxes is None or shown.t_us is None else max(0, shown.t_us - boxes.t1_us)
+        seen = (self.events.boxes, self.events.boxes_age_us, self.events.silent_s)
+        if boxes is not seen[0] or age_us != seen[1] or silent_s != seen[2]:
+            self.events.boxes, self.events.boxes_age_us, self.events.silent_s = boxes, age_us, silent_s
             self.events.update()
         self.events.redraw()
         height, width = self.events.surface.shape
@@ -147,6 +160,11 @@ class Views(QWidget):
             count, exact = self.events.surface.count(self.events.accumulation)
             events = f"{'' if exact else '≥ '}{words.quantity(count)} events"
             self._cards["events"].set_note(f"{width} × {height}   ·   {events}")
+
+    def _show_pair(self, pair: PairPicture) -> None:
+        self.frame_pair.show_pair(pair, self.events.colours)
+        events = f"{words.quantity(pair.n_on)} ON, {words.quantity(pair.n_off)} OFF"
+        self._cards["frame_pair"].set_note(f"{(pair.t1_us - pair.t0_us) / 1000:.4g} ms   ·   {events}")
 
     def _show_steps(self, shown: Shown) -> None:
         steps, scores = shown.steps, shown.scores

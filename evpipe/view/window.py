@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from evpipe.errors import NodeError
 from evpipe.operator import Operator, Param
-from evpipe.packets import Boxes, Events, Frame, Mark, Scores, Tensor
+from evpipe.packets import Boxes, Events, Frame, FramePair, Mark, Scores, Tensor
 from evpipe.view.board import Board
 from evpipe.view.display import LIBRARIES, display_missing
 from evpipe.view.palettes import Palette
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Window(Operator):
-    """Shows events, frames, class scores, attention and boxes as they arrive; any of these inputs may be missing.
+    """Shows events, frames, pairs, class scores, attention and boxes as they come; any of these inputs may be missing.
 
     `accumulate_us`: sensor time in one picture of events. `fps`: pictures per second of host time. `palette`: colours
     of events (key C changes them). `scale`: screen pixels per sensor pixel at the start; None fits the window.
@@ -99,6 +99,10 @@ class Window(Operator):
     def on_frame(self, frame: Frame) -> None:
         """The newest camera picture."""
         self._board.frame(frame)
+
+    def on_frame_pair(self, pair: FramePair) -> None:
+        """The newest picture with the events of its exposure."""
+        self._board.frame_pair(pair)
 
     def on_tensor(self, tensor: Tensor) -> None:
         """The newest binned window."""

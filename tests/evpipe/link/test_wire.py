@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from evpipe.link.wire import ArrayForm, Header, WireError, decode_header, put_together, take_apart
-from evpipe.packets import Boxes, Events, Frame, Imu, Mark, Packet, Scores, Tensor, Triggers
+from evpipe.packets import Boxes, Events, Frame, FramePair, Imu, Mark, Packet, Scores, Tensor, Triggers
 
 SPANS = st.tuples(st.integers(-(2**62), 2**62), st.integers(0, 10**9)).map(
     lambda s: {"t0_us": s[0], "t1_us": s[0] + s[1]}
@@ -25,13 +25,19 @@ def column(dtype: str, n: int) -> st.SearchStrategy[np.ndarray]:
 def packets(draw: st.DrawFn) -> Packet:
     span = draw(SPANS) | {"seq": draw(st.integers(0, 2**40)), "epoch": draw(st.integers(0, 9))}
     n = draw(st.integers(0, 40))
-    kind = draw(st.sampled_from([Events, Frame, Triggers, Imu, Tensor, Scores, Boxes, Mark]))
+    kind = draw(st.sampled_from([Events, Frame, FramePair, Triggers, Imu, Tensor, Scores, Boxes, Mark]))
     if kind is Events:
         columns = {"t": "<i8", "x": "<u2", "y": "<u2", "p": "u1"}
         return Events(**span, **{k: draw(column(d, n)) for k, d in columns.items()}, width=640, height=480)
     if kind is Frame:
         shape = draw(st.sampled_from([(3, 4), (2, 5, 3), (0, 0)]))
         return Frame(**span, image=draw(hnp.arrays("u1", shape)))
+    if kind is FramePair:
+        columns = {"t": "<i8", "x": "<u2", "y": "<u2", "p": "u1"}
+        there = {k: draw(st.booleans()) for k in ("has_image", "has_events", "complete")}
+        arrays = {k: draw(column(d, n)) for k, d in columns.items()}
+        image = draw(hnp.arrays("u1", draw(st.sampled_from([(3, 4), (2, 5, 3), (0, 0)]))))
+        return FramePair(**span, **arrays, **there, image=image, width=9, height=7, lag_us=draw(st.integers(-9, 9)))
     if kind is Triggers:
         return Triggers(**span, t=draw(column("<i8", n)), channel=draw(column("u1", n)), value=draw(column("u1", n)))
     if kind is Imu:

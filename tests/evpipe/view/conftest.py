@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evpipe.operator import InputState
-from evpipe.packets import Boxes, Events, Frame, Scores, Tensor
+from evpipe.packets import Boxes, Events, Frame, FramePair, Scores, Tensor
 from evpipe.view import Window
 from evpipe.view.display import LIBRARIES
 
@@ -125,6 +125,12 @@ class Make:
 
     def frame(self, t0_us: int = 0, colour: tuple[int, int, int] = (200, 40, 40)) -> Frame:
         return Frame(t0_us=t0_us, t1_us=t0_us + 10, image=np.full((30, 40, 3), colour, np.uint8))
+
+    def frame_pair(self, t0_us: int = 0, **changes: Any) -> FramePair:
+        """A red picture with the block's events, ON; `changes` are fields."""
+        events, image = self.block(t0_us), self.frame(t0_us).image
+        columns = {name: getattr(events, name) for name in ("t", "x", "y", "p", "width", "height")}
+        return FramePair(**({"t0_us": t0_us, "t1_us": t0_us + 10_000, "image": image} | columns | changes))
 
     def tensor(self, t1_us: int, steps: int = 4) -> Tensor:
         values = np.zeros((steps, 2, 8, 8), np.uint8)

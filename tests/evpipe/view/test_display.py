@@ -64,12 +64,12 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_signature() -> None:
-    """The graph sees five inputs, no outputs, and parameters with units."""
+    """The graph sees six inputs, no outputs, and parameters with units."""
     from evpipe.operator import spec_of
     from evpipe.view import Window
 
     spec = spec_of(Window)
-    assert list(spec.inputs) == ["events", "frame", "tensor", "scores", "boxes"]
+    assert list(spec.inputs) == ["events", "frame", "frame_pair", "tensor", "scores", "boxes"]
     assert spec.outputs == {}
     assert spec.params["accumulate_us"].meta.unit == "us"
     assert (spec.trait("main_thread"), spec.trait("ordered"), spec.trait("sink")) == (True, False, "window")

@@ -1,0 +1,87 @@
+"""The picture and the events of its exposure beside each other, each dragged and zoomed on its own."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QImage, QPainter
+from PySide6.QtWidgets import QHBoxLayout, QWidget
+
+from evpipe.view import theme
+from evpipe.view.canvas import Canvas
+from evpipe.view.pair_picture import PairPicture
+from evpipe.view.palettes import PALETTES, Palette, colour_table
+
+_EDGE = 10.0
+
+
+class _Side(Canvas):
+    """One of the two pictures; a chip says what is wrong with it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fault = ""
+
+    def overlay(self, painter: QPainter) -> None:
+        """What is wrong, if anything is."""
+        if self.fault:
+            theme.chip(painter, self.fault, QRectF(self.rect()).adjusted(_EDGE, _EDGE, 0, 0), theme.AMBER)
+
+
+class PairView(QWidget):
+    """Shows the newest FramePair; where one of its pictures is missing, the last one is taken away and it is said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.picture, self.events = _Side(), _Side()
+        self._shown: PairPicture | None = None
+        self._colours: Palette = "dark"
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(theme.GAP)
+        layout.addWidget(self.picture, 1)
+        layout.addWidget(self.events, 1)
+
+    def wait_for(self, text: str) -> None:
+        """What an empty view says."""
+        if self._shown is None:
+            self.picture.waiting = self.events.waiting = text
+
+    def show_pair(self, pair: PairPicture, colours: Palette) -> None:
+        """Paint this pair next; nothing happens when it is the one shown, in these colours."""
+        if pair is self._shown and colours == self._colours:
+            return
+        self._shown, self._colours = pair, colours  # a QImage does not keep its memory alive
+        self.picture.waiting, self.events.waiting = "No picture", "No events"
+        self.picture.fault = ""
+        self.events.fault = "" if pair.complete else "events incomplete"
+        if pair.image is None:
+            self._take_away(self.picture)
+        else:
+            height, width = pair.image.shape[:2]
+            colour = pair.image.ndim == 3
+            form = QImage.Format.Format_RGB888 if colour else QImage.Format.Format_Grayscale8
+            self.picture.show_image(QImage(pair.image.data, width, height, width * (3 if colour else 1), form))
+        if pair.lag_us:
+            self.picture.fault = f"{pair.lag_us / 1000:.4g} ms before the window's end"
+        if pair.shades is None:
+            self._take_away(self.events)
+        else:
+            height, width = pair.shades.shape
+            image = QImage(pair.shades.data, width, height, width, QImage.Format.Format_Indexed8)
+            image.setColorTable(colour_table(PALETTES[colours], 1))
+            self.events.show_image(image)
+
+    def reset_view(self) -> None:
+        """Fit both pictures."""
+        self.picture.reset_view()
+        self.events.reset_view()
+
+    def update_waiting(self) -> None:
+        """Turn the arc of what waits."""
+        self.picture.update()
+        self.events.update()
+
+    @staticmethod
+    def _take_away(side: _Side) -> None:
+        side.image = None
+        side.update()
