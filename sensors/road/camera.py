@@ -1,0 +1,139 @@
+"""A simulated fixed camera over a road: events, RGB frames, and the boxes of every car and pedestrian as the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evpipe.operator import Micros, Param, Source
+from evpipe.packets import Boxes, Events, Frame
+from sensors.road.retina import BLOCK_US, Columns, Retina, picture
+from sensors.road.scene import RoadScene
+from sensors.road.truth import TRUTH, to_boxes
+from sensors.simulated import EXPOSURE_US, check_size
+
+LEAST_SEEN, LEAST_PX = 0.3, 5.0  # what the truth leaves out: mostly hidden, or too small for anyone to tell
+
+
+class RoadCamera(Source):
+    """Cars and pedestrians before a simulated DAVIS346; the same seed gives the same events, always.
+
+    `light` auto is drawn by the seed. `size` is [height, width]; `threshold` the mean contrast (log intensity) of an
+    event; `noise` scales leak and shot noise; `boxes_us` is the time between two sets of true boxes, whose score is the
+    visible share; sensor time starts at 0 and ends at `duration_us`, or never. Raises UsageError for a size out of
+    range.
+    """
+
+    def __init__(
+        self,
+        seed: Annotated[int, Param(min=0)] = 0,
+        light: Literal["auto", "day", "night"] = "auto",
+        size: tuple[int, int] = (260, 346),
+        packet_us: Micros = 5_000,
+        frame_us: Micros = 40_000,
+        boxes_us: Micros = 50_000,
+        threshold: Annotated[float, Param(min=0.05, max=2.0, help="contrast of an event, in log intensity")] = 0.25,
+        noise: Annotated[float, Param(min=0.0, max=1000.0, help="scales leak and shot noise")] = 1.0,
+        duration_us: Annotated[int, Param(unit="us", min=1)] | None = None,
+    ) -> None:
+        check_size(size)
+        self._seed, self._size, self._night = seed, size, {"auto": None, "day": False, "night": True}[light]
+        self._packet_us, self._frame_us, self._boxes_us, self._duration_us = packet_us, frame_us, boxes_us, duration_us
+        self._threshold, self._noise = threshold, noise
+
+    def open(self) -> None:
+        """Compile the kernels, which takes seconds once in a machine's life, and build the street."""
+        self._scene = RoadScene(self._size, self._seed, 0, self._night)
+        Retina(self._scene, self._threshold, self._noise, self._seed).block()
+        picture(self._scene, 0)
+        height, width = self._size
+        light = "night" if self._scene.street.night else "day"
+        self.context.say(f"simulated road camera {width}x{height} by {light}, seed {self._seed}")
+
+    def stream(self) -> Iterator[Events | Frame | Boxes]:
+        """Packets in order of `t1_us`: events on the grid of `packet_us`, a frame every `frame_us`, boxes."""
+        exposure = min(EXPOSURE_US, self._frame_us)
+        shot, told = 0, self._boxes_us
+        for packet in self._packets():
+            due: list[tuple[int, Frame | Boxes]] = []
+            last = self._duration_us is not None and packet.t1_us >= self._duration_us
+            while shot + exposure < packet.t1_us or (last and shot + exposure == packet.t1_us):
+                image = picture(self._scene, shot + exposure // 2)
+                due.append((shot + exposure, Frame(t0_us=shot, t1_us=shot + exposure, image=image)))
+                shot += self._frame_us
+            while told < packet.t1_us or (last and told == packet.t1_us):
+                due.append((told, self.boxes_at(told)))
+                told += self._boxes_us
+            due.sort(key=lambda pair: pair[0])
+            yield from (made for end, made in due if end < packet.t1_us)
+            yield packet
+            yield from (made for end, made in due if end == packet.t1_us)
+
+    def boxes_at(self, t_us: int) -> Boxes:
+        """What is true at a moment (us), as the packet that ends there."""
+        rows = clear(self._scene.truth(t_us))
+        return to_boxes(rows, max(0, t_us - self._boxes_us), t_us, self._scene.labels)
+
+    def _packets(self) -> Iterator[Events]:
+        retina = Retina(self._scene, self._threshold, self._noise, self._seed)
+        height, width = self._size
+        made_us, t0 = 0, 0
+        held: Columns = (np.empty(0, np.int64), np.empty(0, np.uint16), np.empty(0, np.uint16), np.empty(0, np.uint8))
+        while self._duration_us is None or t0 < self._duration_us:
+            t1 = (t0 // self._packet_us + 1) * self._packet_us
+            if self._duration_us is not None:
+                t1 = min(t1, self._duration_us)
+            blocks = [held]
+            while made_us < t1:
+                blocks.append(retina.block())
+                made_us += BLOCK_US
+            (t, x, y, p), held = _cut(_join(blocks), t1)
+            yield Events(t0_us=t0, t1_us=t1, t=t, x=x, y=y, p=p, width=width, height=height)
+            t0 = t1
+
+
+def clear(rows: NDArray[np.void]) -> NDArray[np.void]:
+    """The boxes that someone could be asked to find: seen enough and large enough."""
+    chosen = (rows["class_confidence"] >= LEAST_SEEN) & (rows["w"] >= LEAST_PX) & (rows["h"] >= LEAST_PX)
+    return rows[chosen]
+
+
+def clip_events(
+    seed: int,
+    duration_us: int,
+    *,
+    clip: int = 0,
+    size: tuple[int, int] = (260, 346),
+    boxes_us: int = 50_000,
+    threshold: float = 0.25,
+    noise: float = 1.0,
+    night: bool | None = None,
+) -> tuple[Events, NDArray[np.void]]:
+    """One scene from time 0 on: its events, and its true boxes every `boxes_us` as rows of `sensors.road.truth.TRUTH`.
+
+    All boxes are in the table, hidden ones too (`class_confidence` is the visible share); `clear` leaves those worth
+    asking for. `seed` and `clip` (>= 0) draw the street, the traffic, every car and person, and the pixels. Equal
+    arguments give equal results. Raises UsageError for a size out of range.
+    """
+    check_size(size)
+    scene = RoadScene(size, seed, clip, night)
+    retina = Retina(scene, threshold, noise, seed, clip)
+    (t, x, y, p), _ = _cut(_join([retina.block() for _ in range(-(-duration_us // BLOCK_US))]), duration_us)
+    events = Events(t0_us=0, t1_us=duration_us, t=t, x=x, y=y, p=p, width=size[1], height=size[0])
+    tables = [scene.truth(t_us) for t_us in range(boxes_us, duration_us + 1, boxes_us)]
+    return events, np.concatenate([np.zeros(0, TRUTH), *tables])
+
+
+def _join(blocks: list[Columns]) -> Columns:
+    t, x, y, p = zip(*blocks, strict=True)
+    return np.concatenate(t), np.concatenate(x), np.concatenate(y), np.concatenate(p)
+
+
+def _cut(columns: Columns, at_us: int) -> tuple[Columns, Columns]:
+    """The events before `at_us` and those from there on."""
+    t, x, y, p = columns
+    n = int(np.searchsorted(t, at_us))
+    return (t[:n], x[:n], y[:n], p[:n]), (t[n:], x[n:], y[n:], p[n:])
