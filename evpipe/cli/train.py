@@ -35,9 +35,10 @@ def run(args: argparse.Namespace) -> int:
     import msgspec
     import torch
     from ruamel.yaml import YAML
+    from safetensors import SafetensorError
 
     from evpipe.cli.progress import progress
-    from evpipe.errors import UsageError
+    from evpipe.errors import RecorderError, UsageError
     from operators.learn.produce import produce
     from operators.learn.recipe import read_recipe
     from operators.learn.study import changed
@@ -55,8 +56,14 @@ def run(args: argparse.Namespace) -> int:
         recipe = msgspec.structs.replace(recipe, seed=args.seed)
     out = Path(args.out or f"runs/{recipe.name}")
     data = Path(args.data) if args.data else None
-    with progress(quiet=args.quiet) as say:
-        card = produce(recipe, out, say, resume=args.resume, jobs=args.jobs, data=data, device=args.device)
+    try:
+        with progress(quiet=args.quiet) as say:
+            card = produce(recipe, out, say, resume=args.resume, jobs=args.jobs, data=data, device=args.device)
+    except (OSError, SafetensorError) as error:
+        raise RecorderError(
+            f"{out}: cannot be written: {error}. Make room or give --out another folder; with --resume a training that "
+            "had finished an epoch goes on from it"
+        ) from error
     if args.json:
         print(msgspec.json.encode({"model": str(out / "model"), "figures": card.figures}).decode())  # noqa: T201
     else:
