@@ -60,6 +60,7 @@ class WorkerError(EvpipeError):
 
 
 EXIT_DONE = 0
+EXIT_SOME_FAILED = 7  # a batch ended, and some of its recordings failed or are damaged
 EXIT_INTERRUPTED = 130
 EXIT_KILLED = 137
 EXIT_TERMINATED = 143

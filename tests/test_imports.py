@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "evpipe.run": FOUNDATION | {"evpipe.link", "evpipe.graph", "evpipe.cache", "evpipe"},
     "evpipe.view": FOUNDATION,
     "evpipe.recorder": FOUNDATION | {"sensors.formats"},
+    "evpipe.batch": FOUNDATION | {"evpipe", "evpipe.graph", "evpipe.run", "operators.model_card"},
     "evpipe.cli": {"evpipe", "sensors", "operators"},
     "sensors": FOUNDATION | {"evpipe"},
     "operators": FOUNDATION | {"evpipe", "evpipe.models"},

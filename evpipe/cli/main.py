@@ -36,6 +36,9 @@ COMMANDS = {
     "info": Command("info", "format, size, counts, span, rate, damage of files", "evpipe info clip.raw"),
     "devices": Command("devices", "cameras seen, drivers missing and how to get them", "evpipe devices"),
     "doctor": Command("doctor", "what works here, what does not, what to do", "evpipe doctor"),
+    "batch": Command(
+        "batch", "a data set through a graph, to tables", "evpipe batch har_live recordings/ --out results"
+    ),
     "train": Command("train", "train a network from a recipe", "evpipe train configs/recipes/ta_snn_sim.yaml"),
     "eval": Command("evaluate", "measure a model on a data set", "evpipe eval ta_snn_sim data/dvs128"),
     "models": Command("models", "models found, and what the card of one says", "evpipe models ta_snn_sim"),
