@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-import numpy as np
-
 from evpipe.errors import UsageError
 from evpipe.operator import Micros, Param, Source
 from evpipe.packets import Events, Frame
 from sensors.scenes.actions import ACTIONS
-from sensors.scenes.pixels import BLOCK_US, Columns, Pixels
+from sensors.scenes.pixels import BLOCK_US, packets
+from sensors.scenes.pixels import film as film_of
 from sensors.scenes.script import BLEND_US, Script
-from sensors.scenes.stage import Play, Stage
+from sensors.scenes.stage import Play, Stage, pixels_before
 
 EXPOSURE_US = 10_000
 MIN_PX, MAX_PX = 16, 2_048
@@ -76,23 +75,9 @@ class StageCamera(Source):
         return Frame(t0_us=t0_us, t1_us=t0_us + exposure_us, image=self._stage.picture(t0_us + exposure_us // 2))
 
     def _packets(self) -> Iterator[Events]:
-        """Events on the grid of packets, whatever the blocks they are made in."""
-        pixels = Pixels(self._stage, self._threshold, self._noise, self._seed)
-        height, width = self._size
-        made_us, t0 = 0, 0
-        held: Columns = (np.empty(0, np.int64), np.empty(0, np.uint16), np.empty(0, np.uint16), np.empty(0, np.uint8))
-        while self._duration_us is None or t0 < self._duration_us:
-            t1 = (t0 // self._packet_us + 1) * self._packet_us
-            if self._duration_us is not None:
-                t1 = min(t1, self._duration_us)
-            blocks = [held]
-            while made_us < t1:
-                blocks.append(pixels.block())
-                made_us += BLOCK_US
-            held = _join(blocks)
-            (t, x, y, p), held = _cut(held, t1)
-            yield Events(t0_us=t0, t1_us=t1, t=t, x=x, y=y, p=p, width=width, height=height)
-            t0 = t1
+        """Events on the grid of packets."""
+        pixels = pixels_before(self._stage, self._threshold, self._noise, self._seed)
+        return packets(pixels, self._packet_us, self._duration_us)
 
 
 class SimulatedCamera(StageCamera):
@@ -167,10 +152,9 @@ def film(
     Raises UsageError for a size out of range.
     """
     check_size(size)
-    pixels = Pixels(Stage(play, size, seed, clip, oversample=1), threshold, noise, seed, clip)
-    blocks = [pixels.block() for _ in range(-(-duration_us // BLOCK_US))]
-    (t, x, y, p), _ = _cut(_join(blocks), duration_us)
-    return Events(t0_us=0, t1_us=duration_us, t=t, x=x, y=y, p=p, width=size[1], height=size[0])
+    return film_of(
+        pixels_before(Stage(play, size, seed, clip, oversample=1), threshold, noise, seed, clip), duration_us
+    )
 
 
 def _check_action(action: str) -> None:
@@ -184,15 +168,3 @@ def check_size(size: tuple[int, int]) -> None:
         raise UsageError(
             f"the simulated camera's size must be [height, width], each {MIN_PX} to {MAX_PX} px; found {list(size)}"
         )
-
-
-def _join(blocks: list[Columns]) -> Columns:
-    t, x, y, p = zip(*blocks, strict=True)
-    return np.concatenate(t), np.concatenate(x), np.concatenate(y), np.concatenate(p)
-
-
-def _cut(columns: Columns, at_us: int) -> tuple[Columns, Columns]:
-    """The events before `at_us` and those from there on."""
-    t, x, y, p = columns
-    n = int(np.searchsorted(t, at_us))
-    return (t[:n], x[:n], y[:n], p[:n]), (t[n:], x[n:], y[n:], p[n:])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import selectors
 import signal
@@ -16,9 +15,8 @@ import msgspec
 from evpipe.batch.recordings import Recording
 from evpipe.batch.runner import Reply
 from evpipe.batch.task import Task
-from evpipe.errors import WorkerError
+from evpipe.run.parent import die_with_parent
 
-_PR_SET_PDEATHSIG = 1
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
 
@@ -100,16 +98,6 @@ class LocalPool:
 
     def _spawn(self) -> _Hand:
         ours, theirs = socket.socketpair()
-        libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-        parent = os.getpid()
-
-        def before_exec() -> None:
-            # The worker dies with us, SIGKILL included; if we died before the call took effect, it leaves at once.
-            if libc is not None:
-                libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(WorkerError.exit_code)
-
         process = subprocess.Popen(
             [sys.executable, "-m", "evpipe.batch.worker", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
@@ -117,7 +105,7 @@ class LocalPool:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=before_exec,  # noqa: PLW1509 - started from the main thread only
+            preexec_fn=die_with_parent(),  # noqa: PLW1509 - started from the main thread only
         )
         theirs.close()
         hand = _Hand(process, ours)

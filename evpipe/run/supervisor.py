@@ -6,7 +6,6 @@ Small on purpose: it loads no operator's libraries, and after its death, however
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import secrets
 import selectors
@@ -34,6 +33,7 @@ from evpipe.link.arena import new_memory
 from evpipe.link.transport import LinkKind, new_keys
 from evpipe.run.control import AskStop, Begin, Bury, Done, Go, Leave, Line, Problem, Ready, Say, Stop
 from evpipe.run.options import Options, Outcome
+from evpipe.run.parent import die_with_parent
 from evpipe.run.ports import missing_ports
 from evpipe.run.summary import summarise
 from evpipe.run.worker import forms_of
@@ -41,7 +41,6 @@ from evpipe.run.worker import forms_of
 GRACE_S = 5.0  # from the first stop to the end, whatever the operators do
 START_S = 120.0  # until every worker is ready: importing torch on a slow disk, compiling kernels
 ARENA = 256 * 2**20  # bytes of shared memory a producer may use; pages are taken as they are written
-_PR_SET_PDEATHSIG = 1
 
 
 class _Child:
@@ -133,16 +132,6 @@ class Supervisor:
 
     def _spawn(self, worker: Worker, fds: Iterable[int]) -> _Child:
         ours, theirs = socket.socketpair()
-        libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-        parent = os.getpid()
-
-        def before_exec() -> None:
-            # The worker dies with us, SIGKILL included; if we died before the call took effect, it leaves at once.
-            if libc is not None:
-                libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(WorkerError.exit_code)
-
         process = subprocess.Popen(
             [sys.executable, "-m", "evpipe.run.worker", str(theirs.fileno())],
             pass_fds=[theirs.fileno(), *fds],
@@ -150,7 +139,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr.fileno() if _has_fileno(sys.stderr) else None,
             start_new_session=True,
-            preexec_fn=before_exec,  # noqa: PLW1509 - the supervisor has one thread
+            preexec_fn=die_with_parent(),  # noqa: PLW1509 - the supervisor has one thread
         )
         theirs.close()
         child = _Child(worker, process, Line(ours))

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from evpipe.operator import Micros, Param, Source
 from evpipe.packets import Boxes, Events, Frame
-from sensors.road.retina import BLOCK_US, Columns, Retina, picture
+from sensors.road.retina import picture, pixels_before
 from sensors.road.scene import RoadScene
 from sensors.road.truth import TRUTH, to_boxes
+from sensors.scenes.pixels import film, packets
 from sensors.simulated import EXPOSURE_US, check_size
 
 LEAST_SEEN, LEAST_PX = 0.3, 5.0  # what the truth leaves out: mostly hidden, or too small for anyone to tell
@@ -47,7 +48,7 @@ class RoadCamera(Source):
     def open(self) -> None:
         """Compile the kernels, which takes seconds once in a machine's life, and build the street."""
         self._scene = RoadScene(self._size, self._seed, 0, self._night)
-        Retina(self._scene, self._threshold, self._noise, self._seed).block()
+        next(self._packets())
         picture(self._scene, 0)
         height, width = self._size
         light = "night" if self._scene.street.night else "day"
@@ -78,21 +79,9 @@ class RoadCamera(Source):
         return to_boxes(rows, max(0, t_us - self._boxes_us), t_us, self._scene.labels)
 
     def _packets(self) -> Iterator[Events]:
-        retina = Retina(self._scene, self._threshold, self._noise, self._seed)
-        height, width = self._size
-        made_us, t0 = 0, 0
-        held: Columns = (np.empty(0, np.int64), np.empty(0, np.uint16), np.empty(0, np.uint16), np.empty(0, np.uint8))
-        while self._duration_us is None or t0 < self._duration_us:
-            t1 = (t0 // self._packet_us + 1) * self._packet_us
-            if self._duration_us is not None:
-                t1 = min(t1, self._duration_us)
-            blocks = [held]
-            while made_us < t1:
-                blocks.append(retina.block())
-                made_us += BLOCK_US
-            (t, x, y, p), held = _cut(_join(blocks), t1)
-            yield Events(t0_us=t0, t1_us=t1, t=t, x=x, y=y, p=p, width=width, height=height)
-            t0 = t1
+        """Events on the grid of packets."""
+        pixels = pixels_before(self._scene, self._threshold, self._noise, self._seed)
+        return packets(pixels, self._packet_us, self._duration_us)
 
 
 def clear(rows: NDArray[np.void]) -> NDArray[np.void]:
@@ -120,20 +109,6 @@ def clip_events(
     """
     check_size(size)
     scene = RoadScene(size, seed, clip, night)
-    retina = Retina(scene, threshold, noise, seed, clip)
-    (t, x, y, p), _ = _cut(_join([retina.block() for _ in range(-(-duration_us // BLOCK_US))]), duration_us)
-    events = Events(t0_us=0, t1_us=duration_us, t=t, x=x, y=y, p=p, width=size[1], height=size[0])
+    events = film(pixels_before(scene, threshold, noise, seed, clip), duration_us)
     tables = [scene.truth(t_us) for t_us in range(boxes_us, duration_us + 1, boxes_us)]
     return events, np.concatenate([np.zeros(0, TRUTH), *tables])
-
-
-def _join(blocks: list[Columns]) -> Columns:
-    t, x, y, p = zip(*blocks, strict=True)
-    return np.concatenate(t), np.concatenate(x), np.concatenate(y), np.concatenate(p)
-
-
-def _cut(columns: Columns, at_us: int) -> tuple[Columns, Columns]:
-    """The events before `at_us` and those from there on."""
-    t, x, y, p = columns
-    n = int(np.searchsorted(t, at_us))
-    return (t[:n], x[:n], y[:n], p[:n]), (t[n:], x[n:], y[n:], p[n:])

@@ -30,7 +30,6 @@ class Street(NamedTuple):
     night: bool
     gain: float
     camera_gain: float
-    sun: float  # side from which the sun shines, -1 to 1; shadows fall the other way
 
     def to_room(self, s: F64, q: F64, up: F64) -> F64:
         """Street points to the camera's room axes (x right, y up, z away), [..., 3] m."""
@@ -56,7 +55,7 @@ def draw_street(size: tuple[int, int], night: bool, rng: np.random.Generator) ->
     gain = float(np.exp(rng.normal(0.0, 0.3))) * (0.06 if night else 1.0)
     camera = (2.2 if night else 1.0) * (0.06 if night else 1.0) / gain
     zebra = float(rng.uniform(-3.0, 3.0))
-    return Street(view, turn, float(distance), half, zebra, night, gain, camera, float(rng.uniform(-1, 1)))
+    return Street(view, turn, float(distance), half, zebra, night, gain, camera)
 
 
 def log_channels(street: Street, rgb: F64, glow: float = 0.0) -> F64:

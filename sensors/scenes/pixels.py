@@ -1,39 +1,61 @@
-"""The pixel array of the simulated camera: thresholds, noise and state of each pixel, stepped in blocks of time.
+"""The pixel array of a simulated camera: thresholds, noise and state of each pixel, stepped in blocks of time.
 
-A block is always `BLOCK_US` long, whatever packets are cut from it, so the same seed gives the same events.
+It knows no scene: what stands before it paints the pixels' log brightness. A block is always `BLOCK_US` long, whatever
+packets are cut from it, so the same seed gives the same events.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensors.scenes.room import log_luminance
-from sensors.scenes.stage import Stage
+from evpipe.packets import Events
 
 F32 = NDArray[np.float32]
+I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 Columns = tuple[I64, NDArray[np.uint16], NDArray[np.uint16], NDArray[np.uint8]]
 
-STEP_US = 1_000
-BLOCK_STEPS = 20
-BLOCK_US = STEP_US * BLOCK_STEPS
+BLOCK_US = 20_000
 MISMATCH = 0.12  # standard deviation of a threshold, as a fraction of its mean
 REFRACTORY_US = (200, 400)
 LEAK_HZ, SHOT_HZ = 0.05, 0.10  # noise events per pixel and second at noise 1; leak is ON, shot is either
-_PIXELS, _NOISE = 4, 5  # tags that keep random streams apart
+
+Paint = Callable[[int, F32, I32, I32], None]
+"""Paints moment number k into the picture [H, W] and notes the columns from lo to hi [H] that differ from the empty."""
 
 
-class Pixels:
-    """The pixel array looking at a stage: `block` after `block` of events, each `BLOCK_US` of sensor time."""
+class Draws(NamedTuple):
+    """Random streams of the pixels and of their noise."""
 
-    def __init__(self, stage: Stage, threshold: float, noise: float, seed: int, clip: int = 0) -> None:
-        rng = np.random.default_rng([seed, clip, 0, _PIXELS])
-        self._stage = stage
-        self._empty: F32 = log_luminance(stage.room.rgb).astype(np.float32)
-        shape = self._empty.shape
+    pixels: np.random.Generator
+    noise: np.random.Generator
+
+
+class PixelArray:
+    """Pixels before a scene: `block` after `block` of events, each `BLOCK_US` of sensor time.
+
+    `empty` [H, W] is the log brightness without anything that moves; `at(moments)` gives what paints the scene at
+    moments [T] us, every `step_us`. `threshold` is the mean contrast (log intensity) of an event; `leak` and `shot`
+    scale the two kinds of noise.
+    """
+
+    def __init__(
+        self,
+        empty: F32,
+        at: Callable[[I64], Paint],
+        step_us: int,
+        threshold: float,
+        leak: float,
+        shot: float,
+        draws: Draws,
+    ) -> None:
+        rng = draws.pixels
+        self._at, self._step_us, self._steps = at, step_us, BLOCK_US // step_us
+        shape = empty.shape
         self._on, self._off = (
             np.clip(threshold * rng.normal(1.0, MISMATCH, shape), 0.4 * threshold, None).astype(np.float32)
             for _ in "+-"
@@ -43,65 +65,60 @@ class Pixels:
         weight = np.exp(rng.normal(0.0, 1.0, shape)).ravel()
         self._noisy = rng.choice(weight.size, 1 << 17, p=weight / weight.sum()).astype(np.int32)
         pixel_seconds = weight.size * BLOCK_US * 1e-6
-        self._leak, self._shot = LEAK_HZ * noise * pixel_seconds, SHOT_HZ * noise * pixel_seconds
-        self._noise_rng = np.random.default_rng([seed, clip, 0, _NOISE])
+        self._leak, self._shot = LEAK_HZ * leak * pixel_seconds, SHOT_HZ * shot * pixel_seconds
+        self._noise_rng = draws.noise
         self._lo, self._hi = np.full(shape[0], shape[1], np.int32), np.zeros(shape[0], np.int32)
-        self._now: F32 = self._empty.copy()
-        cones, shadows = stage.cones(np.zeros(1, np.int64))
-        self._paint(cones[0], shadows[0])
+        self._now: F32 = empty.copy()
+        at(np.zeros(1, np.int64))(0, self._now, self._lo, self._hi)
         self._before, self._level = self._now.copy(), self._now.copy()
         self._last = np.full(shape, -(1 << 40), np.int64)
         self._hits = np.empty(weight.size, np.int32)
-        self._t, self._p = np.empty(0, np.int64), np.empty(0, np.uint8)
-        self._x, self._y = np.empty(0, np.uint16), np.empty(0, np.uint16)
+        self._out: Columns = _nothing()
         self._make_room(1 << 14)
         self._t_us = 0
 
-    def _paint(self, cones: F32, shadows: F32) -> None:
-        from sensors.kernels.raster import paint_log
-
-        paint_log(self._now, self._empty, cones, shadows, self._lo, self._hi)
+    @property
+    def size(self) -> tuple[int, int]:
+        """[height, width] in px."""
+        height, width = self._now.shape
+        return height, width
 
     def _make_room(self, length: int) -> None:
         """Output and scratch for `length` events a block; what the block holds so far is kept."""
-        self._scratch_t, self._scratch_at = np.empty(length, np.int64), np.empty(length, np.int32)
-        self._scratch_p = np.empty(length, np.uint8)
-        self._t, self._x, self._y, self._p = (
-            np.resize(self._t, length),
-            np.resize(self._x, length),
-            np.resize(self._y, length),
-            np.resize(self._p, length),
-        )
+        self._scratch = np.empty(length, np.int64), np.empty(length, np.int32), np.empty(length, np.uint8)
+        t, x, y, p = self._out
+        self._out = np.resize(t, length), np.resize(x, length), np.resize(y, length), np.resize(p, length)
 
     def block(self) -> Columns:
         """The next block's events: `t` int64 us, `x` `y` uint16, `p` uint8, sorted by `t`."""
         from sensors.kernels.pixel import pixel_step
 
-        t0 = self._t_us
-        cones, shadows = self._stage.cones(t0 + STEP_US * np.arange(1, BLOCK_STEPS + 1, dtype=np.int64))
+        t0, step_us = self._t_us, self._step_us
+        paint = self._at(t0 + step_us * np.arange(1, self._steps + 1, dtype=np.int64))
         noise_t, noise_at, noise_p = self._noise(t0)
-        cuts = np.searchsorted(noise_t, t0 + STEP_US * np.arange(BLOCK_STEPS + 1))
+        cuts = np.searchsorted(noise_t, t0 + step_us * np.arange(self._steps + 1))
         n = 0
-        for k in range(BLOCK_STEPS):
+        for k in range(self._steps):
             lo, hi = self._lo.copy(), self._hi.copy()
-            self._paint(cones[k], shadows[k])
+            paint(k, self._now, self._lo, self._hi)
             np.minimum(lo, self._lo, out=lo)
             np.maximum(hi, self._hi, out=hi)
             own = slice(cuts[k], cuts[k + 1])
             while True:
                 done = pixel_step(
                     self._now, self._before, self._level, self._last, self._on, self._off, self._refractory, lo, hi,
-                    t0 + k * STEP_US, STEP_US, noise_t[own], noise_at[own], noise_p[own], self._hits,
-                    self._scratch_t, self._scratch_at, self._scratch_p, self._t, self._x, self._y, self._p, n,
+                    t0 + k * step_us, step_us, noise_t[own], noise_at[own], noise_p[own], self._hits,
+                    *self._scratch, self._out[0], self._out[1], self._out[2], self._out[3], n,
                 )  # fmt: skip
                 if done >= 0:
                     break
                 self._make_room(2 * -done)
             n = done
         self._t_us = t0 + BLOCK_US
-        return self._t[:n].copy(), self._x[:n].copy(), self._y[:n].copy(), self._p[:n].copy()
+        t, x, y, p = self._out
+        return t[:n].copy(), x[:n].copy(), y[:n].copy(), p[:n].copy()
 
-    def _noise(self, t0: int) -> tuple[I64, NDArray[np.int32], NDArray[np.uint8]]:
+    def _noise(self, t0: int) -> tuple[I64, I32, NDArray[np.uint8]]:
         rng = self._noise_rng
         leak, shot = int(rng.poisson(self._leak)), int(rng.poisson(self._shot))
         t = rng.integers(t0, t0 + BLOCK_US, leak + shot)
@@ -110,3 +127,44 @@ class Pixels:
         p[leak:] = rng.integers(0, 2, shot)
         order = np.argsort(t, kind="stable")
         return t[order], at[order], p[order]
+
+
+def packets(pixels: PixelArray, packet_us: int, duration_us: int | None) -> Iterator[Events]:
+    """Events on the grid of `packet_us` from time 0 to `duration_us`, or without end, whatever the blocks."""
+    made_us, t0 = 0, 0
+    held = _nothing()
+    height, width = pixels.size
+    while duration_us is None or t0 < duration_us:
+        t1 = (t0 // packet_us + 1) * packet_us
+        if duration_us is not None:
+            t1 = min(t1, duration_us)
+        blocks = [held]
+        while made_us < t1:
+            blocks.append(pixels.block())
+            made_us += BLOCK_US
+        (t, x, y, p), held = _cut(_join(blocks), t1)
+        yield Events(t0_us=t0, t1_us=t1, t=t, x=x, y=y, p=p, width=width, height=height)
+        t0 = t1
+
+
+def film(pixels: PixelArray, duration_us: int) -> Events:
+    """All events from time 0 to `duration_us` as one packet."""
+    (t, x, y, p), _ = _cut(_join([pixels.block() for _ in range(-(-duration_us // BLOCK_US))]), duration_us)
+    height, width = pixels.size
+    return Events(t0_us=0, t1_us=duration_us, t=t, x=x, y=y, p=p, width=width, height=height)
+
+
+def _nothing() -> Columns:
+    return np.empty(0, np.int64), np.empty(0, np.uint16), np.empty(0, np.uint16), np.empty(0, np.uint8)
+
+
+def _join(blocks: list[Columns]) -> Columns:
+    t, x, y, p = zip(*blocks, strict=True)
+    return np.concatenate(t), np.concatenate(x), np.concatenate(y), np.concatenate(p)
+
+
+def _cut(columns: Columns, at_us: int) -> tuple[Columns, Columns]:
+    """The events before `at_us` and those from there on."""
+    t, x, y, p = columns
+    n = int(np.searchsorted(t, at_us))
+    return (t[:n], x[:n], y[:n], p[:n]), (t[n:], x[n:], y[n:], p[n:])

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensors.scenes.figure import CONE_CUT, CONE_NEARER, Figure
+from sensors.scenes.pixels import Draws, Paint, PixelArray
 from sensors.scenes.room import Room, View, draw_room, draw_view, log_luminance
 from sensors.scenes.script import Path
 
@@ -15,7 +16,8 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-_ROOM = 3  # a tag that keeps random streams apart
+STEP_US = 1_000
+_ROOM, _PIXELS, _NOISE = 3, 4, 5  # tags that keep random streams apart
 
 
 class Play(Protocol):
@@ -95,3 +97,17 @@ class Stage:
         # Gamma 2: a square root is near enough to sRGB and quick.
         picture: NDArray[np.uint8] = np.clip(np.sqrt(linear * (1.0 / self.room.gain)) * 265.0, 0, 255).astype(np.uint8)
         return picture
+
+
+def pixels_before(stage: Stage, threshold: float, noise: float, seed: int, clip: int = 0) -> PixelArray:
+    """The pixels that look at a stage, drawn by `seed` and `clip`; see `PixelArray` for the rest."""
+    from sensors.kernels.raster import paint_log
+
+    empty: F32 = log_luminance(stage.room.rgb).astype(np.float32)
+
+    def at(t_us: I64) -> Paint:
+        cones, shadows = stage.cones(t_us)
+        return lambda k, now, lo, hi: paint_log(now, empty, cones[k], shadows[k], lo, hi)
+
+    draws = Draws(*(np.random.default_rng([seed, clip, 0, tag]) for tag in (_PIXELS, _NOISE)))
+    return PixelArray(empty, at, STEP_US, threshold, noise, noise, draws)
