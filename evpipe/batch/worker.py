@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -39,7 +40,8 @@ def main(argv: list[str]) -> int:
 
 def _listen(end: socket.socket, lines: queue.Queue[bytes]) -> Any:
     """Hand on each line. At the end of the stream this process ends at once, whatever it is doing."""
-    with end.makefile("rb") as stream:
+    # An end that goes before it has read our answer resets the stream instead of ending it.
+    with suppress(ConnectionResetError), end.makefile("rb") as stream:
         for line in stream:
             lines.put(line)
     os._exit(0)

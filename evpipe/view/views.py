@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from evpipe.operator import InputState
+from evpipe.packets import Scores
 from evpipe.view import theme, words
 from evpipe.view.accumulation_tool import AccumulationTool
 from evpipe.view.attention_view import AttentionView
@@ -26,6 +27,7 @@ _SIDE_PX = 350
 _ALL_PX = 690
 _HEIGHTS = {"frame": 195, "frame_pair": 250, "tensor": 160, "rate": 160}
 _BOXES_LAST_US = 500_000
+_NOTE_LETTERS = 42  # what a card's header has room for beside its title
 
 
 def kind_of(state: InputState) -> str:
@@ -138,8 +140,7 @@ class Views(QWidget):
             self._show_pair(shown.pair)
         if shown.scores is not None and self.scores.isVisible():
             self.scores.show_scores(shown.scores, passed_ms)
-            extras = shown.scores.extras.items()
-            self._cards["scores"].set_note("   ·   ".join(f"{name} {value:.3g}" for name, value in extras))
+            self._cards["scores"].set_note(_note(shown.scores))
         if self.tensor.isVisible():
             self._show_steps(shown)
         if self.rate.isVisible():
@@ -180,3 +181,17 @@ class Views(QWidget):
             if kept is not None:
                 note += f"   ·   {int(kept.sum())} kept"
             self._cards["tensor"].set_note(note)
+
+
+def _note(scores: Scores) -> str:
+    """How far an answer looks ahead, how late it comes, then its other figures, as many as the header has room for."""
+    delays = {"look-ahead": scores.lookahead_us, "delay": scores.extras.get("delay_us", 0)}
+    parts = [f"{name} {us / 1000:.3g} ms" for name, us in delays.items() if us]
+    parts += [f"{name} {value:.3g}" for name, value in scores.extras.items() if name != "delay_us"]
+    note = ""
+    for part in parts:
+        longer = f"{note}  ·  {part}" if note else part
+        if len(longer) > _NOTE_LETTERS:
+            break
+        note = longer
+    return note
