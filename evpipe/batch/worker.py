@@ -35,7 +35,10 @@ def main(argv: list[str]) -> int:
             reply = runner.run(recording)
         except StoppedError:
             return WorkerError.exit_code
-        end.sendall(msgspec.json.encode(reply) + b"\n")
+        try:
+            end.sendall(msgspec.json.encode(reply) + b"\n")
+        except (BrokenPipeError, ConnectionResetError):
+            return 0  # nobody waits for the answer any more
 
 
 def _listen(end: socket.socket, lines: queue.Queue[bytes]) -> Any:
