@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from evpipe.errors import InputError, UsageError
 from operators.network import Count, Network
 from operators.strict_yaml import nearest, read
+from operators.tasks import check_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +111,8 @@ def resolve(model: str) -> Path:
 
 
 def read_card(folder: Path) -> Card:
-    """The card of a model folder. Raises UsageError naming file, line and field."""
+    """The card of a model that classifies windows of events. Raises UsageError naming file, line and field."""
+    check_task(folder / "model.yaml", "classify")
     return read(folder / "model.yaml", Card)
 
 

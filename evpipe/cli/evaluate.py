@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from operators.learn.latency import Latency
     from operators.learn.recipe import Recipe
     from operators.model_card import Card
+    from operators.tasks import Task
 
 EXAMPLE = "evpipe eval ta_snn_sim recordings --curves --report out"
 
@@ -53,8 +54,11 @@ def run(args: argparse.Namespace) -> int:
     from operators.learn.evaluation import measure
     from operators.learn.latency import measure_latency
     from operators.model_card import read_card, resolve
+    from operators.tasks import task_of
 
     folder = resolve(args.model)
+    if (task := task_of(folder / "model.yaml")) != "classify":
+        return _by_kit(args, folder, task)
     card = read_card(folder)
     budgets = numbers(args.budgets, "--budgets", "ms")
     shares = numbers(args.drops, "--drops")
@@ -78,6 +82,27 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(msgspec.json.encode(about | as_dict(measured, curves, latency)).decode() + "\n")
     else:
         sys.stdout.write(as_text(card, measured, curves, latency))
+    return 0
+
+
+def _by_kit(args: argparse.Namespace, folder: Path, task: Task) -> int:
+    """The same for models that do not classify windows: their kit measures them."""
+    from evpipe.cli.progress import progress
+    from operators.learn.kits import kit
+
+    for option in ("curves", "budgets", "drops", "report"):
+        if getattr(args, option):
+            raise UsageError(
+                f"--{option} is for models that classify windows of events; {folder.name} has the task '{task}': leave "
+                "it out"
+            )
+    with progress(quiet=args.quiet) as say, _clips_folder(args.clips) as kept:
+        measured = kit(task).evaluate(folder, args.data, say, jobs=args.jobs, clips=kept)
+    about = {"model": folder.name, "folder": str(folder), "data": args.data or "the test data of the card"}
+    if args.json:
+        sys.stdout.write(msgspec.json.encode(about | {"figures": measured.figures}).decode() + "\n")
+    else:
+        sys.stdout.write(measured.text.rstrip("\n") + "\n")
     return 0
 
 
@@ -216,12 +241,10 @@ def _report(
 
 def _log(folder: Path) -> list[Any]:
     """The epochs of a model whose training's checkpoint lies beside it; none for others."""
+    from operators.learn.checkpoint import log_of
     from operators.learn.training import Epoch
 
-    path = folder.parent / "checkpoint" / "log.json"
-    if not path.is_file():
-        return []
-    return msgspec.convert(msgspec.json.decode(path.read_bytes())["log"], list[Epoch])
+    return log_of(folder.parent / "checkpoint", Epoch)
 
 
 def _training_text(card: Card) -> str:

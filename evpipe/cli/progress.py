@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from operators.learn.training import Epoch
+    from operators.learn.progress import EpochLine
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SHOWN_EPOCHS = 60
@@ -64,7 +64,7 @@ class Progress:
         if reached > tenth and now - since >= LONG_S:
             self.say(f"{what}: {done} of {total}{unit and ' ' + unit}")
 
-    def epoch(self, line: Epoch, epochs: int) -> None:
+    def epoch(self, line: EpochLine, epochs: int) -> None:
         """An epoch of training has ended."""
         self.say(epoch_text(line, epochs))
 
@@ -112,7 +112,7 @@ class Live(Progress):
         )
         self._tasks: dict[str, Any] = {}
         self._began: dict[str, float] = {}
-        self._log: list[Epoch] = []
+        self._log: list[EpochLine] = []
         self._passing = ""
         self._live: Any = None
         atexit.register(self.close)
@@ -145,7 +145,7 @@ class Live(Progress):
             self.say(f"{what}: {total}{unit and ' ' + unit} in {spent:.0f} s")
         self._rest()
 
-    def epoch(self, line: Epoch, epochs: int) -> None:
+    def epoch(self, line: EpochLine, epochs: int) -> None:
         """Draw the curves on to this epoch; the training's last lines stay on the screen."""
         if line.epoch == 0:
             self._log.clear()
@@ -208,18 +208,16 @@ class Live(Progress):
             self._live = None
 
 
-def epoch_text(line: Epoch, epochs: int) -> str:
-    """One epoch in words: loss, accuracies, speed, firing rates, and whether attention tells busy frames from quiet."""
-    firing = " ".join(f"{rate:.2f}" for rate in line.firing)
+def epoch_text(line: EpochLine, epochs: int) -> str:
+    """One epoch in words: loss, validation, speed, and what the training itself has to say."""
+    told = line.told()
     return (
         f"epoch {line.epoch + 1}/{epochs}: loss {line.loss:.5f}, validation {line.validation:.2%}, "
-        f"training {line.train_accuracy:.2%}, {line.samples_per_s:.0f} samples/s"
-        + (f", firing {firing}" if firing else "")
-        + f", score of busy frames {line.busy_score:.2f}, of quiet ones {line.quiet_score:.2f}"
+        f"{line.samples_per_s:.0f} samples/s" + (f", {told}" if told else "")
     )
 
 
-def curves(log: Sequence[Epoch]) -> list[str]:
+def curves(log: Sequence[EpochLine]) -> list[str]:
     """Validation accuracy and loss over the epochs so far, one line each, in eighths of a line's height."""
     if not log:
         return []

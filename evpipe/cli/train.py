@@ -39,26 +39,29 @@ def run(args: argparse.Namespace) -> int:
 
     from evpipe.cli.progress import progress
     from evpipe.errors import RecorderError, UsageError
-    from operators.learn.produce import produce
-    from operators.learn.recipe import read_recipe
-    from operators.learn.study import changed
+    from operators.learn.changes import changed
+    from operators.learn.kits import kit, recipes
+    from operators.tasks import task_of
 
     torch.set_num_threads(args.threads)
     if args.device != "cpu" and not torch.cuda.is_available():
         raise UsageError(f"--device {args.device}: this machine has no CUDA device that torch can use; leave it out")
-    recipe = read_recipe(Path(args.recipe))
+    task = task_of(Path(args.recipe))
+    recipe = recipes(task).read_recipe(Path(args.recipe))
     for change in args.set:
         field, equals, value = change.partition("=")
         if not equals:
             raise UsageError(f"--set {change}: give a field and a value, as in schedule.epochs=10")
-        recipe = changed(recipe, {field: YAML(typ="safe").load(value)}, f"--set {change}")
+        recipe = changed(recipe, {field: YAML(typ="safe").load(value)}, f"--set {change}", recipes(task).check)
     if args.seed is not None:
         recipe = msgspec.structs.replace(recipe, seed=args.seed)
     out = Path(args.out or f"runs/{recipe.name}")
     data = Path(args.data) if args.data else None
     try:
         with progress(quiet=args.quiet) as say:
-            card = produce(recipe, out, say, resume=args.resume, jobs=args.jobs, data=data, device=args.device)
+            card = kit(task).produce(
+                recipe, out, say, resume=args.resume, jobs=args.jobs, data=data, device=args.device
+            )
     except (OSError, SafetensorError) as error:
         raise RecorderError(
             f"{out}: cannot be written: {error}. Make room or give --out another folder; with --resume a training that "
@@ -67,9 +70,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(msgspec.json.encode({"model": str(out / "model"), "figures": card.figures}).decode())  # noqa: T201
     else:
-        figures = card.figures
-        print(  # noqa: T201
-            f"{out / 'model'}: accuracy {figures.accuracy:.4f} on {figures.windows} windows never trained on; "
-            f"logistic regression {figures.baseline:.4f}, chance {figures.chance:.4f}"
-        )
+        print(f"{out / 'model'}: {kit(task).told(card)}")  # noqa: T201
     return 0

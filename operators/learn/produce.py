@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,24 +14,12 @@ from evpipe.errors import UsageError
 from operators.learn.baseline import Logistic, features_of, fit
 from operators.learn.clips import Clips, prepare
 from operators.learn.evaluation import measure
+from operators.learn.progress import Progress
 from operators.learn.recipe import DataSet, Folder, Recipe, Simulated, Split
 from operators.learn.report import write as write_report
 from operators.learn.training import Epoch, train
 from operators.model_card import Card, Figures, as_yaml, write
 from operators.nets.stored import arrays_of
-
-
-class Progress(Protocol):
-    """Who hears how far a long job has come."""
-
-    def __call__(self, text: str) -> None:
-        """A sentence about what was done."""
-
-    def step(self, what: str, done: int, total: int, unit: str = "") -> None:
-        """So much of a job is done."""
-
-    def epoch(self, line: Epoch, epochs: int) -> None:
-        """An epoch of so many is done."""
 
 
 def produce(
@@ -72,6 +60,15 @@ def produce(
     page = write_report(out / "report", card, trained.log, as_yaml(recipe), measured)
     say(f"what was learned, in pictures: {page}")
     return card
+
+
+def told(card: Card) -> str:
+    """The end of a training in one line."""
+    figures = card.figures
+    return (
+        f"accuracy {figures.accuracy:.4f} on {figures.windows} windows never trained on; "
+        f"logistic regression {figures.baseline:.4f}, chance {figures.chance:.4f}"
+    )
 
 
 TRAINED_ON = (Simulated, Folder, DataSet)

@@ -22,11 +22,12 @@ import msgspec
 import numpy as np
 
 from evpipe.errors import EvpipeError, UsageError
+from operators.learn.changes import changed
 from operators.learn.clips import prepare
 from operators.learn.curves import SEEDS, BudgetPoint, DropPoint, measure_curves
-from operators.learn.produce import Progress, produce
+from operators.learn.produce import produce
+from operators.learn.progress import EpochLine, Progress
 from operators.learn.recipe import Recipe, Split, check, read_recipe
-from operators.learn.training import Epoch
 from operators.model_card import Card, Figures
 from operators.strict_yaml import read
 
@@ -109,7 +110,9 @@ def read_study(path: Path) -> tuple[Study, dict[str, Recipe]]:
     if not study.seeds or len(set(study.seeds)) < len(study.seeds):
         raise UsageError(f"{path}: seeds is {list(study.seeds)}; give one or more, each once")
     recipe = read_recipe(path.parent / study.recipe)
-    recipes = {arm: changed(recipe, changes or {}, f"{path}: arm '{arm}'") for arm, changes in study.arms.items()}
+    recipes = {
+        arm: changed(recipe, changes or {}, f"{path}: arm '{arm}'", check) for arm, changes in study.arms.items()
+    }
     for arm, of_arm in recipes.items():
         frame_ms = of_arm.input.frame_us / 1000
         for budget in budgets_of(study.budgets, of_arm):
@@ -123,20 +126,6 @@ def read_study(path: Path) -> tuple[Study, dict[str, Recipe]]:
 def budgets_of(budgets_ms: tuple[float, ...], recipe: Recipe) -> list[float]:
     """The budgets that a recipe's window is long enough for, in ms."""
     return [budget for budget in budgets_ms if 1000 * budget <= recipe.input.window_us]
-
-
-def changed(recipe: Recipe, changes: dict[str, Any], place: str) -> Recipe:
-    """A recipe with some fields changed. Raises UsageError for fields and values that a recipe cannot have."""
-    tree = msgspec.to_builtins(recipe)
-    for key, value in changes.items():
-        _set(tree, key.split("."), value, f"{place}: {key}")
-    try:
-        made = msgspec.convert(tree, Recipe)
-    except msgspec.ValidationError as error:
-        message, _, field = str(error).partition(" - at `$")
-        raise UsageError(f"{place}: {field.strip('.`') or 'recipe'}: {message}") from None
-    check(made, place)
-    return made
 
 
 def carry_out(study: Study, recipes: dict[str, Recipe], out: Path, say: Progress, jobs: int = 1) -> Outcome:
@@ -218,23 +207,6 @@ def _curves(run: Run, card: Card, say: Progress) -> tuple[tuple[BudgetPoint, ...
         lambda done, total: say.step("curves", done, total, "windows"),
     )
     return curves.budgets, curves.drops
-
-
-def _set(tree: dict[str, Any], keys: list[str], value: Any, place: str) -> None:
-    """Put a value into a tree of builtins; a mapping changes the fields it names and leaves the others."""
-    for key in keys[:-1]:
-        if not isinstance(tree.get(key), dict):
-            raise UsageError(f"{place}: a recipe has no fields below '{key}'; it has {', '.join(tree)}")
-        tree = tree[key]
-    last = keys[-1]
-    if last not in tree:
-        raise UsageError(f"{place}: no field '{last}'; there is {', '.join(tree)}")
-    # Another source of data has other fields: it replaces the old one whole.
-    if isinstance(value, dict) and isinstance(tree[last], dict) and "source" not in value:
-        for key, inner in value.items():
-            _set(tree[last], str(key).split("."), inner, place)
-    else:
-        tree[last] = value
 
 
 def _run(study: Study, arm: str, recipe: Recipe, seed: int, data_key: str, out: Path) -> Run:
@@ -339,7 +311,7 @@ class _Sender:
     def step(self, what: str, done: int, total: int, unit: str = "") -> None:
         """Parts of an epoch likewise."""
 
-    def epoch(self, line: Epoch, epochs: int) -> None:
+    def epoch(self, line: EpochLine, epochs: int) -> None:
         """An epoch is a step of the run's training."""
         self._queue.put((self._name, line.epoch + 1, epochs))
 

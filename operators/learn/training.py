@@ -5,7 +5,6 @@ The loss and its reading are those of Yao et al., ICCV 2021; augmentation and sc
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -18,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from evpipe.errors import UsageError
 from operators.learn.augment import epoch as draw_epoch
+from operators.learn.checkpoint import keep, restore
 from operators.learn.clips import Clips
 from operators.learn.recipe import Recipe
 from operators.nets.stored import build
@@ -46,6 +45,15 @@ class Epoch(msgspec.Struct, frozen=True):
     firing: tuple[float, ...] = ()
     seconds: float = 0.0
     samples_per_s: float = 0.0
+
+    def told(self) -> str:
+        """Firing rates by layer, and whether attention tells busy frames from quiet ones."""
+        firing = " ".join(f"{rate:.2f}" for rate in self.firing)
+        return (
+            f"training {self.train_accuracy:.2%}"
+            + (f", firing {firing}" if firing else "")
+            + f", score of busy frames {self.busy_score:.2f}, of quiet ones {self.quiet_score:.2f}"
+        )
 
 
 class Trained(NamedTuple):
@@ -90,7 +98,7 @@ def train(
     best = _copy(net)
     if resume:
         assert checkpoint is not None
-        log, best = _restore(checkpoint, recipe, net, optimizer)
+        log, best, _ = restore(checkpoint, recipe, Epoch, net, optimizer)
     for number in range(len(log), schedule.epochs):
         if _is_stale(log, schedule.patience):
             break
@@ -103,7 +111,7 @@ def train(
         if check.accuracy >= max(line.validation for line in log):
             best = _copy(net)
         if checkpoint is not None:
-            _keep(checkpoint, recipe, net, optimizer, best, log)
+            keep(checkpoint, recipe, log, net=net, optimizer=optimizer, best=best)
         say(log[-1])
     net.load_state_dict(best)
     return Trained(net.cpu().eval(), log)
@@ -185,55 +193,3 @@ def _frame_statistics(clips: Clips, recipe: Recipe) -> tuple[float, float]:
     """Mean and variance over frames of the mean count per entry, on one window of each clip."""
     means = np.concatenate([window.mean((1, 2, 3)) for window, _ in clips.windows(1, recipe.input)])
     return float(means.mean()), float(means.var())
-
-
-def _keep(
-    folder: Path,
-    recipe: Recipe,
-    net: TaSnn,
-    optimizer: torch.optim.Optimizer,
-    best: dict[str, Tensor],
-    log: list[Epoch],
-) -> None:
-    """Write the state after an epoch; the log goes last, by a rename, and vouches for the rest."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
-    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"adam.{index}.{name}": tensor for name, tensor in state.items()}
-    arrays = folder / f"epoch{len(log)}.safetensors"
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, arrays)
-    text = msgspec.json.encode({"recipe": recipe, "arrays": arrays.name, "log": log})
-    (folder / "log.json.new").write_bytes(text)
-    (folder / "log.json.new").rename(folder / "log.json")
-    for old in folder.glob("epoch*.safetensors"):
-        if old != arrays:
-            old.unlink()
-
-
-def _restore(
-    folder: Path, recipe: Recipe, net: TaSnn, optimizer: torch.optim.Optimizer
-) -> tuple[list[Epoch], dict[str, Tensor]]:
-    """Bring network and optimizer to the state kept; returns the log and the best weights so far."""
-    from safetensors.torch import load_file
-
-    kept = folder / "log.json"
-    if not kept.is_file():
-        raise UsageError(f"{folder}: nothing to resume: no log.json; train without --resume")
-    about = json.loads(kept.read_text(encoding="utf-8"))
-    if about["recipe"] != json.loads(msgspec.json.encode(recipe)):
-        raise UsageError(f"{folder}: was made by another recipe or seed; train without --resume")
-    tensors = load_file(folder / about["arrays"])
-
-    def part(prefix: str) -> dict[str, Tensor]:
-        return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-    net.load_state_dict(part("net."))
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in part("adam.").items():
-        index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return msgspec.convert(about["log"], list[Epoch]), part("best.")

@@ -19,7 +19,7 @@ from evpipe.cli.progress import progress
 
 def epoch(n):  # without torch, which takes seconds to import
     fields = {"epoch": n, "loss": 0.4 - 0.1 * n, "validation": 0.5 + 0.1 * n, "train_accuracy": 0.4, "firing": (0.1,)}
-    return SimpleNamespace(**fields, busy_score=0.8, quiet_score=0.3, samples_per_s=120.0)
+    return SimpleNamespace(**fields, samples_per_s=120.0, told=lambda: "training 40 %, firing 0.10")
 
 with progress(quiet=False) as say:
     say("first [bold]thing[/bold]")
@@ -98,7 +98,7 @@ def test_off_a_terminal_there_are_lines(capsys, monkeypatch) -> None:
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "     0 s  done"
     assert lines[1] == (
-        "     0 s  epoch 3/30: loss 0.10000, validation 12.50%, training 40.00%, 100 samples/s, firing 0.25 0.50, "
+        "     0 s  epoch 3/30: loss 0.10000, validation 12.50%, 100 samples/s, training 40.00%, firing 0.25 0.50, "
         "score of busy frames 0.80, of quiet ones 0.30"
     )
     assert [text.split("  ")[-1] for text in lines[2:]] == [f"test clips: {n}0 of 100 clips" for n in range(1, 11)]

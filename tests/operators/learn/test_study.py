@@ -10,8 +10,10 @@ import pytest
 from evpipe.errors import UsageError
 from evpipe.recorder.aedat4 import Aedat4Writer
 from operators.learn import study as module
+from operators.learn.changes import changed
+from operators.learn.recipe import check
 from operators.learn.curves import BudgetPoint, DropPoint
-from operators.learn.study import Outcome, Result, Study, carry_out, changed, read_study
+from operators.learn.study import Outcome, Result, Study, carry_out, read_study
 from operators.learn.study_report import arms, write
 from operators.model_card import Figures
 
@@ -186,12 +188,12 @@ def test_means_and_spreads_are_over_seeds_and_gains_over_the_same_seed() -> None
 def test_changes_name_fields_by_dots_or_by_nesting(file) -> None:
     """Both forms change those fields and no other; another source replaces the data whole."""
     recipe = read_study(file)[1]["TA"]
-    dotted = changed(recipe, {"network.attention.frames": "se", "schedule.epochs": 7}, "here")
-    nested = changed(recipe, {"network": {"attention": {"frames": "se"}}, "schedule": {"epochs": 7}}, "here")
+    dotted = changed(recipe, {"network.attention.frames": "se", "schedule.epochs": 7}, "here", check)
+    nested = changed(recipe, {"network": {"attention": {"frames": "se"}}, "schedule": {"epochs": 7}}, "here", check)
     assert dotted == nested
     assert dotted.network.attention == msgspec.structs.replace(recipe.network.attention, frames="se")
     assert dotted.schedule.batch == recipe.schedule.batch
-    other = changed(recipe, {"data": {"source": "data_set", "name": "nmnist", "path": "x"}}, "here")
+    other = changed(recipe, {"data": {"source": "data_set", "name": "nmnist", "path": "x"}}, "here", check)
     assert (other.data.name, other.data.clip_us) == ("nmnist", None)
 
 
