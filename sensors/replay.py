@@ -16,7 +16,7 @@ from sensors.recut import EventCutter, SideCutter
 
 
 class Replay(Source):
-    """A recording: Prophesee RAW (EVT2, EVT3), AEDAT 2.0, 3.1 or 4, Event Stream or ATIS .bin, told apart by content.
+    """A recording in any format of `sensors.formats` (docs/formats.md), told apart by content.
 
     Packets of `packet_us` lie at multiples of it in absolute sensor time, with empty ones while nothing happens; over
     all ports they come in order of `t1_us`. Pictures are upright. `from_us` and `to_us` count from the first event,
@@ -33,7 +33,7 @@ class Replay(Source):
         from_us: Annotated[int, Param(unit="us", min=0)] = 0,
         to_us: Annotated[int | None, Param(unit="us", min=1)] = None,
         size: tuple[int, int] | None = None,
-        encoding: Literal["evt2", "evt3"] | None = None,
+        encoding: Literal["evt2", "evt21", "evt3", "evt4"] | None = None,
     ) -> None:
         faults = self.check_parameters(from_us, to_us)
         if faults:

@@ -15,8 +15,12 @@ import msgspec
 
 from evpipe.errors import InputError
 
-SUFFIXES = frozenset({".raw", ".aedat", ".aedat4", ".es", ".bin"})
+SUFFIXES = frozenset(
+    {".raw", ".dat", ".aedat", ".aedat4", ".es", ".bin", ".h5", ".hdf5", ".npy", ".npz", ".bag", ".mcap", ".db3"}
+)
 """Endings of recordings, by which they are found in a folder. A file named itself is tried whatever it ends in."""
+BOXES = "_bbox.npy"
+"""How the names of box files end that lie beside recordings."""
 
 
 class Recording(msgspec.Struct, frozen=True):
@@ -70,7 +74,7 @@ def _folder(folder: Path, paths: dict[str, tuple[str, str]], others: Counter[str
     for file in sorted(folder.rglob("*")):
         if not file.is_file():
             continue
-        if file.suffix.lower() in SUFFIXES:
+        if file.suffix.lower() in SUFFIXES and not file.name.endswith(BOXES):
             name = "/".join((top, *file.relative_to(folder).parts))
             paths.setdefault(os.path.realpath(file), (name, str(file)))
         else:

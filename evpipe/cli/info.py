@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `evpipe info`."""
     parser.add_argument("files", metavar="FILE", nargs="+", help="a recording")
     parser.add_argument("--size", metavar="HxW", help="rows x columns of the sensor, where the file says none")
-    parser.add_argument("--encoding", choices=("evt2", "evt3"), help="of RAW files without a header")
+    parser.add_argument("--encoding", choices=("evt2", "evt21", "evt3", "evt4"), help="of RAW files without a header")
 
 
 def run(args: argparse.Namespace) -> int:

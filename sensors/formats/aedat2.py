@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from evpipe.errors import InputError
-from sensors.formats.evt2 import outside_text
-from sensors.formats.reader import BLOCK_BYTES, Account, Chunk, Columns, blocks
+from sensors.formats.reader import BLOCK_BYTES, Account, Chunk, Columns, blocks, outside_text
 
 _MAX_HEADER_BYTES = 2**23
 _END_MARK = b"#End Of ASCII Header"

@@ -9,8 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from evpipe.errors import InputError
-from sensors.formats.evt2 import outside_text
-from sensors.formats.reader import BLOCK_BYTES, Account, Chunk, Columns
+from sensors.formats.reader import BLOCK_BYTES, Account, Chunk, Columns, outside_text
 
 _MAX_HEADER_BYTES = 2**20
 _END = b"#!END-HEADER\r\n"

@@ -17,9 +17,17 @@ from numpy.typing import NDArray
 from evpipe.errors import InputError
 from sensors.formats import flatbuffer
 from sensors.formats.compression import DecompressionError, Decompressor
-from sensors.formats.evt2 import outside_text
 from sensors.formats.flatbuffer import FlatbufferError
-from sensors.formats.reader import BLOCK_BYTES, Account, Chunk, Columns, FrameChunk, ImuChunk, TriggerChunk
+from sensors.formats.reader import (
+    BLOCK_BYTES,
+    Account,
+    Chunk,
+    Columns,
+    FrameChunk,
+    ImuChunk,
+    TriggerChunk,
+    outside_text,
+)
 
 MAGIC = b"#!AER-DAT4.0\r\n"
 MAX_HEADER_BYTES = 2**24

@@ -11,8 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from evpipe.packets import U8
-from sensors.formats.evt2 import outside_text
-from sensors.formats.reader import BLOCK_BYTES, Account, Chunk, Columns, blocks
+from sensors.formats.reader import BLOCK_BYTES, Account, Chunk, Columns, blocks, outside_text
 
 RECORD = 5
 _SIZES = ((34, 34), (240, 180), (304, 240))  # N-MNIST, N-Caltech101, the whole ATIS

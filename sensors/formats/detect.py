@@ -8,21 +8,31 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from evpipe.errors import InputError
+from sensors.formats import atis_bin, dat, text
 from sensors.formats.aedat2 import Aedat2Reader
 from sensors.formats.aedat3 import Aedat3Reader
 from sensors.formats.aedat4 import Aedat4Reader
-from sensors.formats.atis_bin import AtisBinReader, looks_like
+from sensors.formats.atis_bin import AtisBinReader
+from sensors.formats.dat import DatReader
 from sensors.formats.es import EsReader
 from sensors.formats.evt2 import Evt2Reader
 from sensors.formats.evt3 import Evt3Reader
+from sensors.formats.evt4 import Evt4Reader
+from sensors.formats.evt21 import Evt21Reader
+from sensors.formats.hdf5 import open_hdf5
+from sensors.formats.numpy_arrays import ArraysReader
 from sensors.formats.prophesee_header import encoding_of, geometry_of, read_header
 from sensors.formats.reader import Reader
+from sensors.formats.ros import RosReader
+from sensors.formats.ros_containers import MESSAGES
+from sensors.formats.text import TextReader
 
-Encoding = Literal["evt2", "evt3"]
+Encoding = Literal["evt2", "evt21", "evt3", "evt4"]
 
 READS = (
-    "evpipe reads Prophesee RAW (EVT2, EVT3), AEDAT 2.0 (DVS128, DAVIS), AEDAT 3.1, AEDAT 4, "
-    "Event Stream (.es) and ATIS .bin (N-MNIST)"
+    "evpipe reads Prophesee RAW (EVT2, EVT2.1, EVT3, EVT4) and DAT, AEDAT 2.0 (DVS128, DAVIS), AEDAT 3.1, AEDAT 4, "
+    "Event Stream (.es), ATIS .bin (N-MNIST), HDF5 (Prophesee, DSEC), "
+    "numpy .npy and .npz, text, and ROS bags (ROS 1, MCAP, .db3)"
 )
 
 # First bytes of formats that say their own geometry.
@@ -31,17 +41,15 @@ _READERS: tuple[tuple[bytes, Callable[[str, BinaryIO, tuple[int, int] | None], R
     (b"#!AER-DAT3", Aedat3Reader),
     (b"#!AER-DAT2.0", Aedat2Reader),
     (b"Event Stream", EsReader),
+    (b"\x89HDF\r\n\x1a\n", open_hdf5),
+    (b"\x93NUMPY", ArraysReader),
+    (b"PK\x03\x04", ArraysReader),
+    *((start, RosReader) for start in MESSAGES),
 )
 
 # First bytes of formats that are known but not read, and what to do.
 _KNOWN = (
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "Convert it to RAW or AEDAT4 first"),
     (b"#!AER-DAT1", "an AEDAT 1.0 recording", "Save it anew with jAER, which writes AEDAT 2.0"),
-    (b"\x89MCAP0\r\n", "an MCAP file", "Convert its events to RAW or AEDAT4 first"),
-    (b"#ROSBAG V", "a ROS bag", "Convert its events to RAW or AEDAT4 first"),
-    (b"SQLite format 3\0", "a ROS 2 bag (SQLite)", "Convert its events to RAW or AEDAT4 first"),
-    (b"\x93NUMPY", "a numpy array", "Convert it to AEDAT4 first"),
-    (b"PK\x03\x04", "a zip archive (numpy .npz?)", "Unpack or convert it first"),
     (b"\x1f\x8b", "a gzip archive", "Unpack it first"),
     (b"BZh", "a bzip2 archive", "Unpack it first"),
     (b"\x28\xb5\x2f\xfd", "a Zstandard archive", "Unpack it first"),
@@ -87,42 +95,68 @@ def _reader(path: str, file: BinaryIO, size: tuple[int, int] | None, encoding: E
     for start, what, remedy in _KNOWN:
         if head.startswith(start):
             raise InputError(f"{path}: is {what}, which evpipe does not read yet. {remedy}; {READS}.")
+    if found := _unmarked(path, file, size, encoding, head):
+        return found
+    suffix = Path(path).suffix.lower()
+    said = f"bytes {head[:8].hex(' ')}"
+    if _is_text(head):
+        said = f"text beginning with {head[:24].decode('utf-8', 'replace')!r}"
+    named = f" (its name says {suffix})" if suffix else ""
+    raise InputError(f"{path}: no format that evpipe knows: it begins with {said}{named}. {READS}.")
+
+
+def _unmarked(
+    path: str, file: BinaryIO, size: tuple[int, int] | None, encoding: Encoding | None, head: bytes
+) -> Reader | None:
+    """The reader of a file whose first bytes name no format: its name and its content must fit together."""
     suffix = Path(path).suffix.lower()
     if suffix == ".raw" and not _is_text(head):
         if encoding and size:
-            return _RAW[encoding](path, file, 0, size)
+            return _raw(encoding, path, file, 0, size, {})
         raise InputError(
             f"{path}: is a .raw file without the header of Prophesee's recordings, so nothing says how its bytes are "
-            "coded nor how large the sensor is. Give both: encoding: evt2 or evt3, and size: [height, width]."
+            "coded nor how large the sensor is. Give both: encoding: evt2, evt21, evt3 or evt4, and size: [height, "
+            "width]."
         )
-    if suffix == ".bin" and not _is_text(head) and looks_like(head + file.read(2**16)):
+    if suffix == ".bin" and not _is_text(head) and atis_bin.looks_like(head + file.read(2**16)):
         return AtisBinReader(path, file, size)
-    found = f"bytes {head[:8].hex(' ')}"
-    if _is_text(head):
-        found = f"text beginning with {head[:24].decode('utf-8', 'replace')!r}"
-    named = f" (its name says {suffix})" if suffix else ""
-    raise InputError(f"{path}: no format that evpipe knows: it begins with {found}{named}. {READS}.")
+    if suffix == ".dat" and dat.looks_like(head + file.read(2**16)):
+        return DatReader(path, file, 0, {}, size)
+    if _is_text(head) and (layout := text.look(file, suffix)):
+        return TextReader(path, file, layout, size)
+    return None
 
 
-_RAW: dict[str, type[Evt2Reader] | type[Evt3Reader]] = {"evt2": Evt2Reader, "evt3": Evt3Reader}
+_CODES: dict[str, Encoding] = {"EVT2": "evt2", "EVT21": "evt21", "EVT3": "evt3", "EVT4": "evt4"}
+
+
+def _raw(
+    encoding: Encoding, path: str, file: BinaryIO, start: int, size: tuple[int, int], keys: dict[str, str]
+) -> Reader:
+    if encoding == "evt21":
+        return Evt21Reader(path, file, start, size, keys)
+    return {"evt2": Evt2Reader, "evt3": Evt3Reader, "evt4": Evt4Reader}[encoding](path, file, start, size)
 
 
 def _prophesee(path: str, file: BinaryIO, size: tuple[int, int] | None) -> Reader:
     keys, start = read_header(file)
+    is_raw = "format" in keys or "evt" in keys
     is_dat = any(key in keys for key in ("Data", "Version", "Width", "Height"))
     code = encoding_of(keys)
-    if is_dat or (code is None and Path(path).suffix.lower() == ".dat"):
-        raise InputError(f"{path}: is a Prophesee DAT file, not read yet. Convert it to RAW; {READS}.")
-    if code not in ("EVT2", "EVT3"):
+    if not is_raw and (is_dat or (code is None and Path(path).suffix.lower() == ".dat")):
+        return DatReader(path, file, start, keys, size)
+    if code not in _CODES:
         found = f"says {code}" if code else "says nothing of format, evt or a known system_ID"
-        raise InputError(f"{path}: the header of this RAW file {found}; evpipe reads EVT2 and EVT3. Convert it.")
+        raise InputError(
+            f"{path}: the header of this RAW file {found}; evpipe reads EVT2, EVT2.1, EVT3 and EVT4. Convert it."
+        )
     size = size or geometry_of(keys, path)
     if size is None:
         raise InputError(
             f"{path}: the header of this {code} file does not say how large the sensor is (no geometry, no known "
             "system_ID). Give size: [height, width]."
         )
-    return _RAW[code.lower()](path, file, start, size)
+    return _raw(_CODES[code], path, file, start, size, keys)
 
 
 def _is_text(head: bytes) -> bool:

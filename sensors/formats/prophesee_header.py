@@ -6,6 +6,7 @@ import re
 from typing import BinaryIO
 
 from evpipe.errors import InputError
+from sensors.formats import geometry
 
 MAX_HEADER_BYTES = 2**20
 
@@ -59,10 +60,11 @@ def geometry_of(keys: dict[str, str], path: str) -> tuple[int, int] | None:
     """
     options = dict(part.split("=", 1) for part in keys.get("format", "").split(";")[1:] if "=" in part)
     stated: dict[str, tuple[int, int]] = {}
-    if match := re.fullmatch(r"\s*(\d{1,5})\s*[xX]\s*(\d{1,5})\s*", keys.get("geometry", "")):
-        stated["geometry"] = (int(match[1]), int(match[2]))
-    if options.get("width", "").strip().isdigit() and options.get("height", "").strip().isdigit():
-        stated["format"] = (int(options["width"]), int(options["height"]))
+    match = re.fullmatch(r"\s*(\d{1,5})\s*[xX]\s*(\d{1,5})\s*", keys.get("geometry", ""))
+    if match and (size := geometry.believed(match[1], match[2])):
+        stated["geometry"] = size
+    if size := geometry.believed(options.get("width"), options.get("height")):
+        stated["format"] = size
     if len(set(stated.values())) == 2:
         raise InputError(
             f"{path}: the header contradicts itself: geometry says {stated['geometry']}, format says "
@@ -76,4 +78,4 @@ def geometry_of(keys: dict[str, str], path: str) -> tuple[int, int] | None:
 
 def _system(keys: dict[str, str]) -> tuple[str, tuple[int, int]] | None:
     number = keys.get("system_ID", "")
-    return _SYSTEMS.get(int(number)) if number.isdigit() else None
+    return _SYSTEMS.get(int(number)) if number.isdecimal() and len(number) < 10 else None

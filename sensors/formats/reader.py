@@ -141,6 +141,11 @@ def blocks(file: BinaryIO, start: int, record: int, account: Account, block_byte
         account.lost(offset, f"the file ends inside a record: {have} of its {record} bytes are there")
 
 
+def outside_text(count: int, size: tuple[int, int]) -> str:
+    """What is said of events outside the sensor (width, height), which are dropped."""
+    return f"{count} events lie outside the sensor of {size[0]}x{size[1]} pixels and were dropped; this is the first"
+
+
 def shown(reader: Reader, chunk: EventChunk) -> EventChunk:
     """The chunk with the origin at the top left and the picture upright (as it is, where it is stored so)."""
     x, y = chunk.x, chunk.y
