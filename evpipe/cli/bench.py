@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `evpipe bench`."""
-    parser.add_argument("what", choices=["spiking"], help="spiking: a streaming step on every engine, and training")
+    parser.add_argument(
+        "what", choices=["spiking"], help="spiking: a streaming step and a window on every engine, and training"
+    )
     parser.add_argument("--peers", action="store_true", help="measure SpikingJelly on the same network, if installed")
     parser.add_argument("--threads", type=_count, default=2, metavar="N", help="compute threads (default: 2)")
     parser.add_argument("--turns", type=_count, default=15, metavar="N", help="times each is measured (default: 15)")
@@ -45,6 +47,9 @@ def _text(figures: Spiking) -> str:
     for timing in figures.step:
         spread = f"({timing.p10_ms:.3f} to {timing.p90_ms:.3f})"
         lines.append(f"  {timing.name:<34} {timing.median_ms:8.3f} {spread:<20}{_ratio(timing.times_faster)}")
+    lines += ["", f"{'a window of 16 frames, all new':<36} {'ms':>8}"]
+    for timing in figures.window:
+        lines.append(f"  {timing.name:<34} {timing.median_ms:8.3f} ({timing.p10_ms:.3f} to {timing.p90_ms:.3f})")
     lines += ["", f"{'training, 16 windows of 16 frames':<36} {'samples/s':>9}"]
     for training in figures.training:
         spread = f"({training.low:.1f} to {training.high:.1f})"

@@ -1,4 +1,4 @@
-"""Speed of spiking networks here: a streaming step on every engine, and training, beside what others take.
+"""Speed of spiking networks here: a streaming step and a window on every engine, and training, beside what others take.
 
 Candidates take turns, so that a machine that slows down slows down all of them; figures are medians with their spread.
 """
@@ -9,6 +9,7 @@ import importlib.util
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import pairwise
 
 import msgspec
@@ -23,6 +24,7 @@ from operators.nets.lif import LIF
 from operators.nets.ta_snn import Block, TaSnn
 from operators.network import Neuron
 from operators.streaming.causal import Causal
+from operators.streaming.window import Windows
 
 SIZE = (32, 32)
 CHANNELS = (2, 32, 64, 128)
@@ -65,7 +67,7 @@ class Spiking(msgspec.Struct, frozen=True, kw_only=True):
     """All figures of one run.
 
     `firing`: outputs per neuron and step of each layer; `active_inputs`: share of a frame's entries that are not 0.
-    `load`: the machine's load before and after, this run's own included.
+    `step`, `window`: milliseconds of one of each. `load`: the machine's load before and after, this run's own included.
     """
 
     network: str
@@ -74,6 +76,7 @@ class Spiking(msgspec.Struct, frozen=True, kw_only=True):
     firing: tuple[float, ...]
     active_inputs: float
     step: tuple[Timing, ...]
+    window: tuple[Timing, ...]
     training: tuple[Training, ...]
     load: tuple[float, float]
     notes: tuple[str, ...]
@@ -94,8 +97,9 @@ def run(threads: int, turns: int, *, peers: bool, progress: Callable[[int, int],
         with_peer = peers and importlib.util.find_spec(PEER) is not None
         if peers and not with_peer:
             notes.append(f"{PEER} is not installed, so there is nothing to compare with: pip install {PEER}")
-        steps = _interleaved(_steppers(net, frames, threads, peer=with_peer), turns, lambda n: progress(n, 2 * turns))
-        learned = _interleaved(_trainers(frames, peer=with_peer), turns, lambda n: progress(turns + n, 2 * turns))
+        steps = _interleaved(_steppers(net, frames, threads, peer=with_peer), turns, lambda n: progress(n, 3 * turns))
+        whole = _interleaved(_deciders(net, frames, threads), turns, lambda n: progress(turns + n, 3 * turns))
+        learned = _interleaved(_trainers(frames, peer=with_peer), turns, lambda n: progress(2 * turns + n, 3 * turns))
         with torch.no_grad():
             firing = net.answer(_windows(frames), record=True).firing.mean(0).tolist()
     finally:
@@ -108,7 +112,8 @@ def run(threads: int, turns: int, *, peers: bool, progress: Callable[[int, int],
         turns=turns,
         firing=tuple(round(rate, 3) for rate in firing),
         active_inputs=round(float(np.count_nonzero(frames) / frames.size), 3),
-        step=tuple(_timing(name, times, peer) for name, times in steps.items()),
+        step=tuple(_timing(name, times, peer, STEPS_A_TURN) for name, times in steps.items()),
+        window=tuple(_timing(name, times, None) for name, times in whole.items()),
         training=tuple(_training(name, times, slower) for name, times in learned.items()),
         load=(round(load, 2), round(os.getloadavg()[0], 2)),
         notes=tuple(notes),
@@ -166,6 +171,17 @@ def _steps(frames: F32, causal: Causal) -> None:
     for frame in frames[:STEPS_A_TURN]:
         causal.step(frame)
         causal.decide()
+
+
+def _deciders(net: TaSnn, frames: F32, threads: int) -> dict[str, Callable[[], None]]:
+    """What decides on one window whose frames were never seen, by name."""
+
+    def decide(windows: Windows) -> None:
+        windows.reset()
+        windows.decide(list(range(FRAMES)), frames[:FRAMES])
+
+    engines = {name: Windows(net, make(name, net, SIZE, FRAMES, threads)) for name in installed()}
+    return {f"evpipe {name}": partial(decide, windows) for name, windows in engines.items()}
 
 
 def _layers_alone(net: TaSnn, frames: F32) -> Callable[[], None]:
@@ -229,8 +245,8 @@ def _interleaved(
     return {name: np.array(found, np.float32) for name, found in times.items()}
 
 
-def _timing(name: str, times: F32, peer: F32 | None) -> Timing:
-    low, median, high = (np.percentile(times, [10, 50, 90]) / STEPS_A_TURN).round(4).tolist()
+def _timing(name: str, times: F32, peer: F32 | None, steps: int = 1) -> Timing:
+    low, median, high = (np.percentile(times, [10, 50, 90]) / steps).round(4).tolist()
     return Timing(name=name, median_ms=median, p10_ms=low, p90_ms=high, times_faster=_ratio(peer, times))
 
 

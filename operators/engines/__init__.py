@@ -2,4 +2,4 @@
 
 from typing import Literal
 
-EngineName = Literal["auto", "event_driven", "torch", "onnxruntime"]
+EngineName = Literal["auto", "event_driven", "torch", "onnxruntime", "openvino", "compile"]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
+import sys
 from typing import get_args
 
 from evpipe.errors import UsageError
@@ -11,8 +14,9 @@ from operators.engines.seam import Engine, layers_of
 from operators.nets.ta_snn import TaSnn
 
 # Optional engines and the packages each needs.
-PACKAGES = {"onnxruntime": ("onnxruntime", "onnx")}
+PACKAGES = {"onnxruntime": ("onnxruntime", "onnx"), "openvino": ("openvino",)}
 FASTEST = "event_driven"
+COMPILER = "install a C++ compiler and Python's headers (Debian, Ubuntu: apt install g++ python3-dev)"
 
 
 def installed() -> list[str]:
@@ -29,27 +33,41 @@ def make(name: str, net: TaSnn, size: tuple[int, int], frames: int, threads: int
     """
     if name == "auto":
         name = FASTEST
-    if name not in installed():
-        raise UsageError(
-            f"engine '{name}' needs packages that are not installed: pip install {' '.join(_missing(name))}, "
-            f"or choose one of {', '.join(installed())}"
-        )
+    if missing := _missing(name):
+        raise UsageError(f"engine '{name}' needs {missing}, or choose one of {', '.join(installed())}")
     layers = layers_of(net, size)
     if name == "event_driven":
         from operators.engines.event_driven import EventDriven
 
         return EventDriven(layers, frames)
+    if name == "compile":
+        from operators.engines.compiled_torch import Compiled
+
+        return Compiled(net, layers, COMPILER)
     from operators.engines.dense import Dense
 
     if name == "torch":
         from operators.engines.folded_torch import linear_map as of_torch
 
         return Dense(layers, of_torch(net, layers))
+    if name == "openvino":
+        from operators.engines.open_vino import linear_map as of_openvino
+
+        return Dense(layers, of_openvino(layers, threads))
     from operators.engines.onnx_runtime import linear_map as of_onnxruntime
 
     return Dense(layers, of_onnxruntime(layers, threads))
 
 
-def _missing(name: str) -> list[str]:
-    """The packages that an engine lacks here."""
-    return [package for package in PACKAGES.get(name, ()) if importlib.util.find_spec(package) is None]
+def _missing(name: str) -> str:
+    """What an engine lacks here and how to get it, in words; nothing where it can run."""
+    if name == "compile":
+        compiler = _compiler()
+        return "" if shutil.which(compiler) else f"a C++ compiler, and there is no '{compiler}': {COMPILER}"
+    lacks = [package for package in PACKAGES.get(name, ()) if importlib.util.find_spec(package) is None]
+    return f"packages that are not installed: pip install {' '.join(lacks)}" if lacks else ""
+
+
+def _compiler() -> str:
+    """The C++ compiler that torch calls."""
+    return os.environ.get("CXX") or {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, linear
 
 from evpipe.packets import F32
@@ -14,26 +15,33 @@ from operators.nets.ta_snn import TaSnn
 
 def linear_map(net: TaSnn, layers: list[Layer]) -> Callable[[int, F32], F32]:
     """The map of `operators.engines.dense.Dense`: convolution first, then pooling, as in training."""
-    folded = []
-    for layer, block in zip(layers, net.layers(), strict=True):
-        if layer.stride:
-            folded.append(block.folded()[0].detach().contiguous(memory_format=torch.channels_last))
-        else:
-            # Inputs come pixel by pixel.
-            folded.append(torch.from_numpy(layer.weights.reshape(-1, layer.outputs[2]).T.copy()))
+    folded = weights(net, layers)
 
     def run(index: int, inputs: F32) -> F32:
-        layer, (height, width, _) = layers[index], layers[index].inputs
-        given = torch.from_numpy(inputs)
         with torch.inference_mode():
-            if layer.stride == 0:
-                currents = linear(given.flatten(1), folded[index])[:, None]
-            else:
-                picture = given.reshape(len(given), height, width, -1).permute(0, 3, 1, 2)
-                mapped = conv2d(picture, folded[index], padding=1)
-                pooled = mapped if layer.stride == 1 else avg_pool2d(mapped, layer.stride)
-                currents = pooled.permute(0, 2, 3, 1).flatten(1, 2)
-            array: F32 = currents.contiguous().numpy()
+            array: F32 = currents(layers[index], folded[index], torch.from_numpy(inputs)).contiguous().numpy()
         return array
 
     return run
+
+
+def weights(net: TaSnn, layers: list[Layer]) -> list[Tensor]:
+    """What the layers multiply with, batch norms inside: [C, P, 3, 3], or [C, pixels * P] where fully connected."""
+    return [
+        block.folded()[0].detach().contiguous(memory_format=torch.channels_last)
+        if layer.stride
+        # Inputs come pixel by pixel.
+        else torch.from_numpy(layer.weights.reshape(-1, layer.outputs[2]).T.copy())
+        for layer, block in zip(layers, net.layers(), strict=True)
+    ]
+
+
+def currents(layer: Layer, folded: Tensor, inputs: Tensor) -> Tensor:
+    """Inputs [S, pixels, P] and the layer's `weights` -> currents without constant [S, pixels, C]."""
+    if layer.stride == 0:
+        return linear(inputs.flatten(1), folded)[:, None]
+    height, width, channels = layer.inputs
+    picture = inputs.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
+    mapped = conv2d(picture, folded, padding=1)
+    pooled = mapped if layer.stride == 1 else avg_pool2d(mapped, layer.stride)
+    return pooled.permute(0, 2, 3, 1).flatten(1, 2)

@@ -42,19 +42,24 @@ class Layers:
         `attend(layer, currents)` gives scores [S] or None for ones; `pauses` as for `Engine.fire`; `states` go on in
         place; `kept` [T] marks the window's steps that these are.
         """
-        ones = np.ones(len(first), np.float32)
         currents = first
-        for index, block in enumerate(self._blocks):
+        for index in range(len(self._blocks)):
             if index:
                 currents = self.engine.currents(index)
             scores = attend(index, currents)
-            if block.spatial is None and not block.rectified:
-                self.engine.fire(index, currents, ones if scores is None else scores, pauses, states[index])
-            else:
-                shape = self.engine.layers[index].outputs
-                outputs = _fire(block, shape, currents, ones if scores is None else scores, pauses, states[index], kept)
-                self.engine.take(index, outputs)
+            self.fire(index, currents, scores, pauses, states[index], kept)
         return self.engine.outputs()[:, 0]
+
+    def fire(self, layer: int, currents: F32, scores: F32 | None, pauses: Pauses, state: F32, kept: Bool) -> None:
+        """One layer's attention over space and neurons; arguments as for `run`, `scores` None for ones."""
+        block = self._blocks[layer]
+        if scores is None:
+            scores = np.ones(len(currents), np.float32)
+        if block.spatial is None and not block.rectified:
+            self.engine.fire(layer, currents, scores, pauses, state)
+        else:
+            shape = self.engine.layers[layer].outputs
+            self.engine.take(layer, _fire(block, shape, currents, scores, pauses, state, kept))
 
 
 def _fire(

@@ -39,11 +39,14 @@ class CausalScores:
 
     "c2": from running mean and variance of the past, which start at the stored ones and move by rho = 2 / (T + 1) after
     the score. "se": the newest slot of the module's scores for the last T steps; before there are so many, the ring
-    holds the stored mean or, where none is stored, the first step's statistic.
+    holds the stored mean or, where none is stored, the first step's statistic. With `lookahead` k, "se" gives the slot
+    k before the newest: the score of the step k before this one.
     """
 
-    def __init__(self, rule: Rule, frames: int) -> None:
+    def __init__(self, rule: Rule, frames: int, lookahead: int = 0) -> None:
         self.maxima = rule.maxima
+        # "c2" scores a step from the past in any case.
+        self.lookahead = lookahead if isinstance(rule, SeScores) else 0
         self._array = {name: tensor.detach().float().numpy() for name, tensor in rule.state_dict().items()}
         self._slots, self._frames = isinstance(rule, SeScores), frames
         self._rho = np.float32(2 / (frames + 1))
@@ -60,7 +63,7 @@ class CausalScores:
         return {"means": np.full(self._frames, start, np.float32), "maxima": np.full(self._frames, np.nan, np.float32)}
 
     def step(self, mean: np.float32, maximum: np.float32, state: Arrays) -> np.float32:
-        """The score of a step with these statistics; `state` goes on in place."""
+        """The score of the step `lookahead` before the one with these statistics; `state` goes on in place."""
         if not self._slots:
             m, v = state["mean"], state["variance"]
             score = np.float32(_c2(self._array, mean, m[0], v[0]))
@@ -70,14 +73,19 @@ class CausalScores:
             return score
         _push(state["means"], mean)
         _push(state["maxima"], maximum)
-        last: np.float32 = _se(self._array, state["means"], state["maxima"] if self.maxima else None)[-1]
-        return last
+        return self._due(state)
 
-    def pass_over(self, state: Arrays) -> None:
-        """A step that does not enter: its slot holds the mean of the others."""
+    def pass_over(self, state: Arrays) -> np.float32:
+        """A step that does not enter: its slot holds the mean of the others; the score as for `step`."""
         if self._slots and not np.isnan(state["means"][-1]):
             _push(state["means"], state["means"].mean())
             _push(state["maxima"], state["maxima"].mean())
+        return self._due(state) if self.lookahead else np.float32(1)
+
+    def _due(self, state: Arrays) -> np.float32:
+        scores = _se(self._array, state["means"], state["maxima"] if self.maxima else None)
+        due: np.float32 = scores[-1 - self.lookahead]
+        return due
 
 
 def _se(array: Arrays, means: F32, maxima: F32 | None) -> F32:

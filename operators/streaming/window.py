@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evpipe.packets import F32
 from operators.engines.seam import Engine
@@ -28,17 +29,30 @@ class _Known:
 
 
 class Windows:
-    """Decisions on whole windows; equal to `TaSnn.answer` in eval mode up to rounding (1e-5 in rates)."""
+    """Decisions on whole windows; equal to `TaSnn.answer` in eval mode up to rounding (1e-5 in rates).
 
-    def __init__(self, net: TaSnn, engine: Engine, gate: Gate = OPEN) -> None:
-        self._engine, self._gate, self._layers = engine, gate, Layers(net, engine)
+    With `carry`, neurons go on from the window before, where none was forgotten, in place of rest: for windows that
+    follow one another without overlap.
+    """
+
+    def __init__(self, net: TaSnn, engine: Engine, gate: Gate = OPEN, *, carry: bool = False) -> None:
+        self._engine, self._gate, self._layers, self._carry = engine, gate, Layers(net, engine), carry
         self._frame_scores = None if net.attention is None else WindowScores(net.attention)
         self._scores = [None if block.attention is None else WindowScores(block.attention) for block in net.layers()]
-        self._known: dict[int, _Known] = {}
+        self.reset()
 
     def reset(self) -> None:
-        """Forget the frames of the window before."""
-        self._known = {}
+        """Forget the window before."""
+        self._known: dict[int, _Known] = {}
+        self._states = [layer.rest() for layer in self._engine.layers]
+        # Frames that the gate left out since one entered.
+        self._dropped = np.zeros(1, np.int64)
+
+    def state(self) -> dict[str, F32 | NDArray[np.int64]]:
+        """What is carried on, by name, itself and not a copy; nothing without `carry`."""
+        if not self._carry:
+            return {}
+        return {f"layer{index}.state": state for index, state in enumerate(self._states)} | {"dropped": self._dropped}
 
     def decide(self, starts_us: list[int], counts: F32) -> Decision:
         """The decision on a window of counts [T, 2, H, W] whose frames begin at `starts_us`."""
@@ -48,7 +62,6 @@ class Windows:
         every = np.ones(len(frames), np.bool_)
         scores = np.ones_like(means) if self._frame_scores is None else self._frame_scores(means, means, every)
         kept = self._gate.window(scores, events)
-        # The neurons are at rest until the first frame that enters: what they would lose before it is nothing.
         zero = self._gate.mode == "zero_frame"
         runs = every if zero else kept
         weights = np.where(kept, self._gate.weights(scores), np.float32(0))[runs]
@@ -58,14 +71,19 @@ class Windows:
         first += self._engine.layers[0].constant
         pauses = np.zeros(len(first), np.int32)
         if self._gate.mode == "decay":
-            pauses[1:] = np.diff(np.flatnonzero(runs)) - 1
+            entered = np.flatnonzero(runs)
+            pauses[1:] = np.diff(entered) - 1
+            # Neurons at rest have nothing to lose before the first frame that enters.
+            pauses[0] = self._dropped[0] + entered[0] if self._carry else 0
+            self._dropped[0] = len(frames) - 1 - entered[-1]
 
         def attend(layer: int, currents: F32) -> F32 | None:
             rule = self._scores[layer]
             return None if rule is None else rule(*statistics(currents, rule.maxima), runs)
 
-        states = [layer.rest() for layer in self._engine.layers]
-        outputs = self._layers.run(first, attend, pauses, states, runs)
+        if not self._carry:
+            self._states = [layer.rest() for layer in self._engine.layers]
+        outputs = self._layers.run(first, attend, pauses, self._states, runs)
         divisor = len(frames) if self._gate.mode == "decay" else len(outputs)
         return Decision(outputs.sum(0, dtype=np.float32) / np.float32(divisor), scores, kept)
 

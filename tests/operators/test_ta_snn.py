@@ -140,13 +140,72 @@ def test_a_carried_state_begins_anew_where_time_is_not_continuous(model) -> None
         assert bits(again) == bits(fresh)
 
 
-@pytest.mark.parametrize("form", ["causal", "tumbling", "hopping"])
+def test_look_ahead_is_told_and_refused_where_nothing_could_look(model, tmp_path) -> None:
+    """Five layers with "se" delay a decision by five frames for each frame of look-ahead; an answer is warm later."""
+    node, frames = opened(model, form="causal", lookahead=1), stream(48)
+    found = [node.on_tensor(window(frames, first)) for first in range(0, 9, 4)]
+    assert {scores.lookahead_us for scores in found} == {5 * FRAME_US}
+    assert [scores.extras["delay_us"] for scores in found] == [16 * FRAME_US, 9 * FRAME_US, 9 * FRAME_US]
+    assert [scores.extras["warm"] for scores in found] == [0, 0, 1]
+    assert found[2].values.any()
+    other = with_attention(model, tmp_path / "other", Attention(currents="c2"))
+    with pytest.raises(UsageError, match="no attention 'se'"):
+        opened(other, form="causal", lookahead=1)
+    with pytest.raises(UsageError, match="15 at most"):
+        opened(model, form="causal", lookahead=16)
+
+
+def test_frames_that_wait_for_their_score_are_not_kept_yet(model, tmp_path) -> None:
+    """Attention on raw frames that looks ahead: of the newest frames nothing is known."""
+    other = with_attention(model, tmp_path / "other", Attention(frames="se", currents="none"))
+    node, frames = opened(other, form="causal", lookahead=3, gate="min_events", gate_value=1), stream()
+    plain = opened(other, form="causal", gate="min_events", gate_value=1)
+    for first in (0, 4):
+        scores, at_once = node.on_tensor(window(frames, first)), plain.on_tensor(window(frames, first))
+        assert scores.kept.tolist() == [True] * 13 + [False] * 3
+        assert at_once.kept.all()
+        assert not scores.attention[13:].any()
+        assert scores.attention[:13].all()
+        assert (scores.lookahead_us, scores.extras["kept_share"]) == (3 * FRAME_US, 1.0)
+
+
+def test_a_state_carried_from_window_to_window_begins_anew_where_time_does(model) -> None:
+    """Windows that follow at once start where the neurons were; after a gap, a window apart or a reset, from rest."""
+    frames = stream(60)
+    cold = opened(model, form="tumbling").on_tensor(window(frames, 20))
+
+    def after(first: int, between=lambda node: None) -> Scores:
+        node = opened(model, form="tumbling", carry_state=True)
+        node.on_tensor(window(frames, first))
+        between(node)
+        return node.on_tensor(window(frames, 20))
+
+    assert after(4).values.tobytes() != cold.values.tobytes()
+    assert after(4).lookahead_us == 15 * FRAME_US
+    for again in (
+        after(3),
+        after(4, Classify.reset),
+        after(4, lambda node: node.on_gap(Mark(t0_us=0, t1_us=1, kind="gap"))),
+    ):
+        assert bits(again) == bits(cold)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"form": "causal"},
+        {"form": "causal", "lookahead": 2, "gate": "quantile", "gate_value": 0.3, "gate_mode": "decay"},
+        {"form": "tumbling"},
+        {"form": "tumbling", "carry_state": True},
+        {"form": "hopping"},
+    ],
+)
 def test_a_saved_node_goes_on_with_the_same_bits(model, form) -> None:
     """Half way through a stream, in another instance."""
-    frames, node = stream(48), opened(model, form=form)
+    frames, node = stream(48), opened(model, **form)
     for first in range(0, 20, 4):
         node.on_tensor(window(frames, first))
-    again = opened(model, form=form)
+    again = opened(model, **form)
     again.restore(node.save())
     for first in range(20, 33, 4):
         expected, found = node.on_tensor(window(frames, first)), again.on_tensor(window(frames, first))
@@ -225,6 +284,9 @@ def test_a_gate_by_score_refuses_a_model_without_scores(model, tmp_path, gate) -
         ({"gate_value": 0.5}, "without a gate"),
         ({"gate": "threshold", "gate_value": 1.5}, "between 0 and 1"),
         ({"gate": "quantile", "gate_value": 1.0}, r"\[0, 1\)"),
+        ({"carry_state": True}, "needs form: tumbling"),
+        ({"carry_state": True, "form": "causal"}, "needs form: tumbling"),
+        ({"lookahead": 1}, "needs form: causal"),
     ],
 )
 def test_parameters_that_do_not_fit_together_are_refused(parameters, text) -> None:
@@ -255,5 +317,6 @@ def test_signature() -> None:
     assert spec.outputs == {"scores": Scores}
     assert spec.trait("heavy") is True
     assert list(spec.params) == [
-        "model", "form", "gate", "gate_value", "gate_mode", "gate_weight", "engine", "threads",
+        "model", "form", "gate", "gate_value", "gate_mode", "gate_weight", "engine", "threads", "carry_state",
+        "lookahead",
     ]  # fmt: skip

@@ -20,7 +20,10 @@ def test_figures_of_every_engine_and_of_training(monkeypatch, capsys) -> None:
     found = json.loads(capsys.readouterr().out)
     names = [timing["name"] for timing in found["step"]]
     assert names == [*(f"evpipe {name}" for name in installed()), "torch, the layers without neurons"]
-    assert all(0 < timing["p10_ms"] <= timing["median_ms"] <= timing["p90_ms"] for timing in found["step"])
+    assert [timing["name"] for timing in found["window"]] == names[:-1]
+    assert all(
+        0 < timing["p10_ms"] <= timing["median_ms"] <= timing["p90_ms"] for timing in (*found["step"], *found["window"])
+    )
     assert [training["name"] for training in found["training"]] == ["evpipe"]
     assert found["training"][0]["median"] > 0
     assert {timing["times_faster"] for timing in found["step"]} == {None}

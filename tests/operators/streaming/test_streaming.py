@@ -24,7 +24,8 @@ T = 16
 SHIPPED = Network()
 PLAIN = Attention(frames="none", currents="none")
 TOLERANCE = 1e-5
-ENGINES = engines.installed()
+# What is compiled takes seconds for every network: it has tests of its own.
+ENGINES = [name for name in engines.installed() if name != "compile"]
 
 
 def stream(frames: int = 40, size: tuple[int, int] = (32, 32), seed: int = 0) -> np.ndarray:
@@ -218,6 +219,119 @@ def test_causal_scores_and_states_against_a_plain_loop(name, over_frames, over_c
         np.testing.assert_allclose(causal.decide().rates, expected, atol=TOLERANCE)
 
 
+def delayed(net: TaSnn, frames: np.ndarray, k: int) -> tuple[np.ndarray, int]:
+    """Form C1 with look-ahead by torch, layer after layer over a whole stream: outputs [S - late, K], and late."""
+
+    def scores(rule: SeScores | C2Scores | None, s: list[float]) -> torch.Tensor:
+        if rule is None:
+            return torch.ones(len(s))
+        if isinstance(rule, C2Scores):
+            m, v, rho, found = rule.mean.item(), rule.variance.item(), 2 / (T + 1), []
+            for x in s:
+                found.append(torch.sigmoid(rule.gain * (x - m) / np.sqrt(v + 1e-6) + rule.offset))
+                e = x - m
+                m, v = m + rho * e, (1 - rho) * (v + rho * e * e)
+            return torch.stack(found)
+        past = [rule.mean.item() if rule.standardised else s[0]] * T + s
+        rings = [past[at + 1 : at + 1 + T] for at in range(len(s))]
+        return torch.stack([rule(torch.tensor([rings[t + k]]))[0, T - 1 - k] for t in range(len(s) - k)])
+
+    late = 0
+    with torch.no_grad():
+        x = torch.from_numpy(frames)
+        d = scores(net.attention, x.mean((1, 2, 3)).tolist())
+        x, late = x[: len(d)], late + len(x) - len(d)
+        for index, block in enumerate(net.layers()):
+            weights, constant = block.folded()
+            if isinstance(block.linear, torch.nn.Linear):
+                x = torch.nn.functional.linear(x.flatten(1), weights)
+            else:
+                x = torch.nn.functional.conv2d(x, weights, padding=1)
+            x = x * d.reshape(-1, *(1,) * (x.dim() - 1)) if index == 0 else x
+            x = block.pool(x + constant.reshape(-1, *(1,) * (x.dim() - 2)))
+            own = scores(block.attention, x.flatten(1).mean(1).tolist())
+            x, late = x[: len(own)], late + len(x) - len(own)
+            x = block.fire(x[None], own[None])[0][0]
+        return x.numpy(), late
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize(
+    ("over_frames", "over_currents", "k", "late"), [("c2", "se", 1, 5), ("se", "c2", 3, 3), ("se", "se", 2, 12)]
+)
+def test_attention_that_looks_ahead_against_whole_sequences(name, over_frames, over_currents, k, late) -> None:
+    """Each place with "se" waits for k later frames; a decision is that of so many frames before, and late."""
+    net = used(Network(attention=Attention(frames=over_frames, currents=over_currents)))
+    frames = stream(40)
+    expected, found_late = delayed(net, frames, k)
+    causal = Causal(net, engine(name, net), T, lookahead=k)
+    assert causal.late == found_late == late
+    for number, frame in enumerate(frames):
+        causal.step(frame)
+        found = causal.decide()
+        assert found.warm == (number + 1 >= T + late)
+        heard = expected[max(0, number + 1 - late - T) : max(0, number + 1 - late)]
+        assert found.held == (not len(heard))
+        np.testing.assert_allclose(found.rates, heard.mean(0) if len(heard) else 0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("mode", ["skip", "decay", "zero_frame"])
+def test_look_ahead_where_nothing_looks_ahead_changes_nothing(mode) -> None:
+    """To the bit: rules "c2" wait for nothing."""
+    net, gate = used(Network(attention=Attention(frames="c2", currents="c2"))), Gate("min_events", 250.0, mode)
+    plain, ahead = (Causal(net, engine("auto", net), T, gate, lookahead) for lookahead in (0, 3))
+    for frame in stream():
+        plain.step(frame)
+        ahead.step(frame)
+        assert plain.decide().rates.tobytes() == ahead.decide().rates.tobytes()
+
+
+@pytest.mark.parametrize("mode", ["skip", "decay"])
+def test_what_waits_comes_out_while_frames_are_dropped(mode) -> None:
+    """As many frames run through as without look-ahead, each as late as told, and with the decay that it had."""
+    net, frames, gate = used(), stream(), Gate("min_events", 250.0, mode)
+    soon, late = (Causal(net, engine("auto", net), T, gate, lookahead) for lookahead in (0, 2))
+    came = ([], [])
+    for frame in (*frames, *np.zeros((late.late, *frames.shape[1:]), np.float32)):
+        for causal, held in zip((soon, late), came, strict=True):
+            causal.step(frame)
+            held.append(causal.decide().held)
+    assert not all(came[0][: len(frames)])
+    assert any(came[0][: len(frames)])
+    assert came[1][late.late :] == came[0][: len(frames)]
+    assert all(came[1][: late.late])
+    assert late.save()["counters"][1] == soon.save()["counters"][1] == T
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("mode", ["skip", "decay", "zero_frame"])
+def test_tumbling_windows_that_carry_their_state_are_one_run(name, mode) -> None:
+    """Without attention over time they answer as the causal form does after as many frames, whatever is dropped."""
+    net, frames = used(Network(attention=PLAIN)), stream(3 * T)
+    frames[-1] += 1  # silence after the last frame that enters is counted when the next one does
+    gate = Gate("min_events", 250.0, mode)
+    windows = Windows(net, engine(name, net), gate, carry=True)
+    fresh = Windows(net, engine(name, net), gate)
+    run = Causal(net, engine(name, net), 1, gate)
+    differ = 0
+    for first in range(0, 3 * T, T):
+        part, outputs = frames[first : first + T], []
+        for frame in part:
+            before = run.save()["counters"][0]
+            run.step(frame)
+            decided = run.decide()
+            outputs.append(np.zeros_like(decided.rates) if decided.held else decided.rates)
+            assert run.save()["counters"][0] == before + 1
+        found = windows.decide(list(range(first, first + T)), part)
+        entered = found.kept.sum() if mode == "skip" else T
+        np.testing.assert_allclose(found.rates, np.sum(outputs, 0) / entered, atol=TOLERANCE)
+        differ += found.rates.tobytes() != fresh.decide(list(range(first, first + T)), part).rates.tobytes()
+    assert differ
+    windows.reset()
+    found = windows.decide(list(range(T)), frames[:T])
+    assert found.rates.tobytes() == fresh.decide(list(range(T)), frames[:T]).rates.tobytes()
+
+
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_gate_that_drops_nothing_changes_nothing(name) -> None:
     """D with empty frames, threshold 0 and weight by score is the form itself, to the bit."""
@@ -339,6 +453,11 @@ def test_scores_of_the_sheet() -> None:
     state["means"][:] = 0
     found = [ring.step(s, s, state) for s in SHEET]
     np.testing.assert_allclose(found, [0.561684, 0.597726, 0.660158, 0.632742, 0.606112, 0.645427], atol=2e-6)
+    ahead = CausalScores(se_of_the_sheet(), 4, 1)
+    state = ahead.rest()
+    state["means"][:] = 0
+    found = [ahead.step(s, s, state) for s in SHEET]
+    np.testing.assert_allclose(found, [0.454129, 0.455865, 0.415324, 0.540536, 0.381013, 0.310400], atol=2e-6)
     rule = C2Scores()
     with torch.no_grad():
         rule.gain.fill_(2)
@@ -382,10 +501,15 @@ def test_a_window_always_keeps_its_best_frame() -> None:
 
 
 def test_a_missing_engine_is_named_with_its_package(monkeypatch) -> None:
-    monkeypatch.setattr(engines, "PACKAGES", {"onnxruntime": ("onnxruntime", "no_such_package")})
+    lacking = {"onnxruntime": ("onnxruntime", "no_such_package"), "openvino": ("no_such_package",)}
+    monkeypatch.setattr(engines, "PACKAGES", lacking)
+    monkeypatch.setenv("CXX", "no_such_compiler")
     assert engines.installed() == ["event_driven", "torch"]
-    with pytest.raises(UsageError, match=r"not installed: pip install .*no_such_package.*event_driven, torch"):
-        engine("onnxruntime", used())
+    for name in lacking:
+        with pytest.raises(UsageError, match=r"not installed: pip install .*no_such_package.*event_driven, torch"):
+            engine(name, used())
+    with pytest.raises(UsageError, match=r"no 'no_such_compiler'.*apt install g\+\+.*one of event_driven, torch"):
+        engine("compile", used())
 
 
 def test_gates_and_forms_cover_all_modes() -> None:
