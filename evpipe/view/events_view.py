@@ -6,8 +6,9 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPen
 
-from evpipe.packets import U8, Boxes
+from evpipe.packets import U8
 from evpipe.view import theme
+from evpipe.view.boxes_layer import BoxesLayer
 from evpipe.view.canvas import Canvas
 from evpipe.view.palettes import PALETTES, Palette, colour_table
 from evpipe.view.surface import SHADES, Accumulation, EventSurface
@@ -15,7 +16,6 @@ from evpipe.view.words import quantity
 
 _GRID_FROM_SCALE = 12.0
 _EDGE = 12.0
-_OLD_US, _GONE_US = 100_000, 500_000  # boxes older than the first say so; they fade until the second
 
 
 class EventsView(Canvas):
@@ -26,8 +26,7 @@ class EventsView(Canvas):
         self.surface = surface
         self.accumulation = Accumulation()
         self.colours: Palette = palette
-        self.boxes: Boxes | None = None
-        self.boxes_age_us = 0
+        self.layer = BoxesLayer()
         self.frozen = False
         self.silent_s = 0.0  # how long nothing has come; 0: all is well
         self._first_scale = scale
@@ -41,6 +40,7 @@ class EventsView(Canvas):
         if wanted == self._drawn or not width:
             return
         self._drawn = wanted
+        self.layer.sensor = (height, width)
         if self._pixels.shape != (height, width):
             self._pixels = np.zeros((height, width), np.uint8)
         self.surface.draw(self.accumulation, self._pixels)
@@ -55,11 +55,13 @@ class EventsView(Canvas):
         """Grid, boxes, legend, pixel, state."""
         if self.scale() >= _GRID_FROM_SCALE:
             self._grid(painter)
-        if self.boxes is not None:
-            self._boxes(painter, self.boxes)
+        self.layer.paint(painter, self.target(), self.scale(), self.layer.sensor)
         part = self.visible_part()
         inner = part.adjusted(_EDGE, _EDGE, -_EDGE, -_EDGE)
         self._legend(painter, inner)
+        told = self.layer.told()
+        if told:
+            theme.chip(painter, told, QRectF(inner.right() - theme.chip_width(told), inner.top(), 0, 0), theme.SOFT)
         self._pixel(painter, inner)
         if self.frozen:
             theme.chip(painter, "Frozen  ·  space or L: back to live", inner, theme.AMBER)
@@ -83,39 +85,6 @@ class EventsView(Canvas):
         for y in range(max(0, int(first.y())), min(self.image.height(), int(last.y()) + 1) + 1):
             at = target.top() + y * scale
             painter.drawLine(QPointF(left, at), QPointF(right, at))
-
-    def _boxes(self, painter: QPainter, boxes: Boxes) -> None:
-        target, scale = self.target(), self.scale()
-        painter.save()
-        painter.setClipRect(target)
-        painter.setOpacity(1.0 - 0.7 * min(1.0, self.boxes_age_us / _GONE_US) if self.boxes_age_us >= _OLD_US else 1.0)
-        painter.setFont(theme.font(12, QFont.Weight.DemiBold))
-        metrics = painter.fontMetrics()
-        for i in range(len(boxes.x)):
-            label = int(boxes.label[i])
-            colour = theme.SERIES[label % len(theme.SERIES)]
-            box = QRectF(
-                target.left() + float(boxes.x[i]) * scale,
-                target.top() + float(boxes.y[i]) * scale,
-                float(boxes.w[i]) * scale,
-                float(boxes.h[i]) * scale,
-            )
-            painter.setPen(QPen(colour, 2))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRect(box)
-            name = boxes.labels[label] if 0 <= label < len(boxes.labels) else str(label)
-            text = f"{name} {float(boxes.score[i]):.2f}"
-            if boxes.track[i] > 0:
-                text += f"  #{int(boxes.track[i])}"
-            if self.boxes_age_us >= _OLD_US:
-                text += f"  {self.boxes_age_us / 1000:.0f} ms old"
-            tag = QRectF(box.left() - 1, box.top() - 18, metrics.horizontalAdvance(text) + 10, 18)
-            if tag.top() < target.top():
-                tag.moveTop(box.top())
-            painter.fillRect(tag, colour)
-            painter.setPen(theme.WINDOW)
-            painter.drawText(tag, Qt.AlignmentFlag.AlignCenter, text)
-        painter.restore()
 
     def _legend(self, painter: QPainter, inner: QRectF) -> None:
         colours = PALETTES[self.colours]

@@ -6,14 +6,25 @@ From a reset, the first T bins of all three modes give the same bits.
 from __future__ import annotations
 
 from collections import deque
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from operators.nets.ems_yolo import EmsYolo, State
+from operators.nets.ems_yolo import State
 
 StreamMode = Literal["clip", "sliding", "continuous"]
+
+
+class Stepped(Protocol):
+    """A detector that advances step by step: `operators.nets.ems_yolo.EmsYolo`, or its lean form for live use."""
+
+    def step(self, x: Tensor, state: Sequence[Tensor] | None = None, /) -> tuple[Tensor, Tensor, State]:
+        """One step [N, C, H, W] -> (raw4, raw5, next state)."""
+
+    def read_out(self, raws: Sequence[Tensor], /) -> Tensor:
+        """Raw answers of a window's steps -> the one answer."""
 
 
 class Reading(NamedTuple):
@@ -37,7 +48,7 @@ class Stream:
     and averages the last T raw answers: one step a bin. "continuous" wants weights trained with burn-in bins.
     """
 
-    def __init__(self, net: EmsYolo, steps: int, mode: StreamMode = "clip", *, partials: bool = False) -> None:
+    def __init__(self, net: Stepped, steps: int, mode: StreamMode = "clip", *, partials: bool = False) -> None:
         if steps < 1:
             raise ValueError(f"a window has at least one step, not {steps}")
         self._net = net

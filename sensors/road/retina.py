@@ -65,9 +65,10 @@ def picture(scene: Scene, t_us: int, exposures: int = 1, exposure_us: int = 0) -
     linear = np.zeros((3, height, width), np.float32)
     for k in range(exposures):
         for channel in range(3):
-            shown = np.ascontiguousarray(scene.empty[1 + channel])
+            empty = np.ascontiguousarray(scene.empty[1 + channel])
+            shown = empty.copy()
             lo, hi = np.full(height, width, np.int32), np.zeros(height, np.int32)
-            paint(shown, shown, painted.patches[k], painted.first, painted.order[k], RED + channel, lo, hi)
+            paint(shown, empty, painted.patches[k], painted.first, painted.order[k], RED + channel, lo, hi)
             linear[channel] += np.exp(shown)
     linear /= exposures
     # Gamma 2: a square root is near enough to sRGB and quick.

@@ -94,3 +94,23 @@ def test_numbers_are_never_used_twice():
     assert track.on_boxes(boxes(550_000, (10, 10, 20, 20, 0.9, 0))).track.tolist() == [2]
     assert track.on_boxes(boxes(50_000, (10, 10, 20, 20, 0.9, 0))).track.tolist() == [3]
     assert "time went back" in track.context.said[0]
+
+
+def test_of_two_on_one_place_the_younger_goes():
+    """A track that others pass over while it is lost goes if it is the younger, be it the active one."""
+    track = Track()
+    stands = (60, 10, 40, 40, 0.9, 1)
+    track.on_boxes(boxes(50_000, (0, 10, 40, 40, 0.9, 0), stands))
+    for k in range(1, 7):
+        out = track.on_boxes(boxes(50_000 * (k + 1), (10 * k, 10, 40, 40, 0.9, 0), *([stands] if k < 3 else [])))
+        there = {t.number: t.status for t in track.tracks}
+        assert there == ({1: "active", 2: "active" if k < 3 else "lost"} if k < 6 else {1: "active"})
+    assert out.track.tolist() == [1]
+
+    track = Track()
+    track.on_boxes(boxes(50_000, stands))
+    for k in range(1, 4):  # the same place under another class: never the same track, so a second one
+        out = track.on_boxes(boxes(50_000 * (k + 1), (*stands[:5], 0)))
+        assert [(t.number, t.status) for t in track.tracks] == {
+            1: [(1, "lost"), (2, "tentative")], 2: [(1, "lost")], 3: [(1, "lost"), (3, "tentative")]}[k]  # fmt: skip
+        assert len(out.track) == 0
