@@ -11,6 +11,7 @@ _HOMES = {
     "Boxes": "packets",
     "Events": "packets",
     "Frame": "packets",
+    "FramePair": "packets",
     "Imu": "packets",
     "Mark": "packets",
     "Micros": "operator",
@@ -27,6 +28,7 @@ __all__ = [
     "Boxes",
     "Events",
     "Frame",
+    "FramePair",
     "Imu",
     "Mark",
     "Micros",
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from evpipe.packets import Boxes as Boxes
     from evpipe.packets import Events as Events
     from evpipe.packets import Frame as Frame
+    from evpipe.packets import FramePair as FramePair
     from evpipe.packets import Imu as Imu
     from evpipe.packets import Mark as Mark
     from evpipe.packets import Packet as Packet

@@ -35,6 +35,31 @@ class _Waiting(NamedTuple):
     image: U8
 
 
+class _Spans:
+    """Pairs counted, with the least and the longest of their spans in us."""
+
+    def __init__(self) -> None:
+        self.pairs = self.without_image = self.incomplete = 0
+        self._least_us, self._longest_us = 2**62, 0
+
+    def count(self, span_us: int, *, has_image: bool, complete: bool) -> None:
+        """One pair more."""
+        self.pairs += 1
+        self.without_image += not has_image
+        self.incomplete += not complete
+        self._least_us, self._longest_us = min(self._least_us, span_us), max(self._longest_us, span_us)
+
+    def told(self) -> str:
+        """`59 pairs, spans of 4980 to 5034 us, 2 without a frame`."""
+        spans = f"{self._least_us} us"
+        if self._longest_us > self._least_us:
+            spans = f"{self._least_us} to {self._longest_us} us"
+        text = f"{self.pairs} pairs, spans of {spans}"
+        for number, what in ((self.without_image, "without a frame"), (self.incomplete, "with events incomplete")):
+            text += f", {number} {what}" if number else ""
+        return text
+
+
 class Pair(Operator):
     """Frames with the events of their exposure: every event with t0_us <= t < t1_us of the frame, and no other.
 
@@ -80,6 +105,7 @@ class Pair(Operator):
         self._keep_us = keep_us + self._behind_us + (max_wait_us if event_window == "fixed" else 0)
         self.warmup_us = self._keep_us
         self.late_events = self.late_frames = 0
+        self._spans = _Spans()
         self._gaps: list[Mark] = []
         self._epoch = 0
         self.reset()
@@ -152,8 +178,10 @@ class Pair(Operator):
         self._waiting = deque(w._replace(image=w.image.copy()) if w.image is frame.image else w for w in self._waiting)
 
     def on_end(self) -> Any:
-        """What waits leaves as it is; what was lost is said."""
+        """What waits leaves as it is; how many pairs there were, of which spans, and what was lost is said."""
         yield from self._flush()
+        if self._spans.pairs:
+            self.context.say(self._spans.told())
         if self.late_events:
             self.context.say(f"{self.late_events} events came after their pair had left, and are in none")
         if self.late_frames:
@@ -266,6 +294,7 @@ class Pair(Operator):
         height, width = self._history.size if any(self._history.size) else picture.image.shape[:2]
         self._given_us = t1_us if self._given_us is None else max(self._given_us, t1_us)
         self._given.append((t0_us, t1_us))
+        self._spans.count(t1_us - t0_us, has_image=has_image, complete=events.missing_us <= self._tolerance_us)
         while self._given[0][1] < self._given_us - self._keep_us - self._max_wait_us:
             self._given.popleft()
         return Pairs(

@@ -5,24 +5,35 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from evpipe.errors import RecorderError, UsageError
 from evpipe.operator import Operator
-from evpipe.packets import Boxes, Events, Frame, Imu, Packet, Scores, Tensor, Triggers
+from evpipe.packets import Boxes, Events, Frame, FramePair, Imu, Packet, Scores, Tensor, Triggers
 from evpipe.recorder.results import line
 
 if TYPE_CHECKING:
     from evpipe.recorder.aedat4 import Aedat4Writer
+
+_NOT_RECORDED = {
+    Tensor: "tensors are not recorded; record the events they were made from",
+    FramePair: "pairs are not recorded, since they do not say how long a picture was exposed; record the source's "
+    "events and frames instead (camera.events, camera.frame): a replay makes the same pairs of them",
+}
 
 
 class Recorder(Operator):
     """Records every port it is given.
 
     `path` is the recording's stem (an ending `.aedat4` or `.jsonl` is taken off). The first source's packets go to
-    `PATH.aedat4`, those of a further source to `PATH.NODE.aedat4`. An existing file is refused unless `force`.
-    Raises UsageError for an existing file, RecorderError when something cannot be written.
+    `PATH.aedat4`, those of a further source to `PATH.NODE.aedat4`. An existing file is refused unless `force`. A `{n}`
+    in the name becomes the first number from 1 that is free; its folder is made, and what is written is said.
+
+    Tensors and pairs are made of what the source gave and are not recorded: record its events and frames instead, from
+    which a replay makes the same ones. Raises UsageError for these and for an existing file, RecorderError when
+    something cannot be written.
     """
 
     sink = "recorder"
@@ -36,6 +47,8 @@ class Recorder(Operator):
 
     def open(self) -> None:
         """Create the results file, so that a folder that cannot be written is told before the run starts."""
+        if "{n}" in self._stem.name:
+            self._number()
         existing = [p for p in (self._path(".jsonl"), self._path(".aedat4")) if p.exists()]
         if existing and not self._force:
             raise UsageError(f"{existing[0]} exists; give another path, or --force (`force: true`) to overwrite it")
@@ -80,8 +93,8 @@ class Recorder(Operator):
         )
 
     def _sensor(self, packet: Packet, origin: str) -> None:
-        if isinstance(packet, Tensor):
-            raise RecorderError(f"{origin}: tensors are not recorded; record the events they were made from")
+        if isinstance(packet, Tensor | FramePair):
+            raise RecorderError(f"{origin}: {_NOT_RECORDED[type(packet)]}")
         node = origin.split(".", 1)[0]
         stream = self._streams.get(node) or self._new_stream(node)
         if isinstance(packet, Events):
@@ -101,6 +114,19 @@ class Recorder(Operator):
             raise UsageError(f"{path} exists; give another path, or --force (`force: true`) to overwrite it")
         self._streams[node] = Aedat4Writer(path)
         return self._streams[node]
+
+    def _number(self) -> None:
+        """The first name that is free, and the folder it stands in."""
+        pattern, folder = self._stem.name, self._stem.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecorderError(f"cannot make the folder {folder}: {error.strerror}; choose another") from None
+        for n in count(1):
+            self._stem = folder / pattern.replace("{n}", str(n))
+            if not any(self._path(ending).exists() for ending in (".jsonl", ".aedat4")):
+                break
+        self.context.say(f"recording to {self._path('.aedat4')} and {self._path('.jsonl')}")
 
     def _path(self, ending: str) -> Path:
         return self._stem.with_name(self._stem.name + ending)

@@ -16,11 +16,15 @@ from evpipe.view.painted import Painted
 from evpipe.view.palettes import PALETTES, Palette, colour_table
 
 _LOWEST_BAR, _HIGHEST_BAR = 26.0, 72.0
-_SPACE = 5.0
+_SPACE, _ROW_SPACE = 5.0, 12.0
+_MOST_ROWS = 4
 
 
 class AttentionView(Painted):
-    """A strip of T small pictures over T bars. Steps that did not enter the network are dimmed, their bar hollow."""
+    """T small pictures, each over its bar, in one row or, in a narrow view, in some.
+
+    Steps that did not enter the network are dimmed, their bar hollow.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,18 +59,22 @@ class AttentionView(Painted):
         if n == 0:
             return
         bars = self._attention is not None and len(self._attention) == n
-        pitch = (self.width() - 8 + _SPACE) / n
+        rows = self._rows(n)
+        columns = -(-n // rows)
+        pitch = (self.width() - 8 + _SPACE) / columns
         side_w = max(1.0, pitch - _SPACE)
-        bar_h = min(max(self.height() - side_w - 6, _LOWEST_BAR), _HIGHEST_BAR)
-        room = self.height() - (bar_h + 6 if bars else 0)
+        row_h = (self.height() - (rows - 1) * _ROW_SPACE) / rows
+        bar_h = min(max(row_h - side_w - 6, _LOWEST_BAR), _HIGHEST_BAR)
+        room = row_h - (bar_h + 6 if bars else 0)
         for i in range(n):
-            left = 4 + i * pitch
+            row, column = divmod(i, columns)
+            left, above = 4 + column * pitch, row * (row_h + _ROW_SPACE)
             kept = self._kept is None or len(self._kept) != n or bool(self._kept[i])
             if self._images:
                 image = self._images[i][0]
                 scale = min(side_w / image.width(), room / image.height())
                 width, height = image.width() * scale, image.height() * scale
-                top = room - height if bars else (room - height) / 2
+                top = above + (room - height if bars else (room - height) / 2)
                 box = QRectF(left + (side_w - width) / 2, top, width, height)
                 painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, scale < 1)
                 painter.setOpacity(1.0 if kept else 0.3)
@@ -76,7 +84,18 @@ class AttentionView(Painted):
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.drawRect(box)
             if bars:
-                self._bar(painter, QRectF(left, room + 6, side_w, bar_h), i, kept)
+                self._bar(painter, QRectF(left, above + room + 6, side_w, bar_h), i, kept)
+
+    def _rows(self, n: int) -> int:
+        """In how many rows the pictures over their bars get largest; of equals, the fewest."""
+        ratio = self._images[0][0].height() / self._images[0][0].width() if self._images else 1.0
+
+        def width(rows: int) -> float:
+            side_w = (self.width() - 8 + _SPACE) / -(-n // rows) - _SPACE
+            row_h = (self.height() - (rows - 1) * _ROW_SPACE) / rows - _LOWEST_BAR - 6
+            return min(side_w, row_h / ratio)
+
+        return max(range(1, min(n, _MOST_ROWS) + 1), key=lambda rows: (round(width(rows)), -rows))
 
     def _bar(self, painter: QPainter, box: QRectF, i: int, kept: bool) -> None:
         """One bar, its height the attention over the largest of the window (at least 1)."""

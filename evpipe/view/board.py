@@ -10,13 +10,20 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from evpipe.operator import InputState
 from evpipe.packets import U8, Boxes, Events, Frame, FramePair, Mark, Packet, Scores, Tensor
 from evpipe.view.binned import step_pictures
+from evpipe.view.forms import FormHistory, Forms
 from evpipe.view.pair_picture import PairPicture, pair_picture
 from evpipe.view.rate import RateHistory
 from evpipe.view.surface import EventSurface
 
 _REMEMBERED_TENSORS = 16
+
+
+def kind_of(state: InputState) -> str:
+    """The kind of packet that an input carries, as far as its port's name tells."""
+    return state.origin.rpartition(".")[2].rstrip("0123456789").rstrip("_")
 
 
 class Steps(msgspec.Struct, frozen=True):
@@ -31,7 +38,8 @@ class Shown(msgspec.Struct, frozen=True):
     """The newest of everything at one moment. Its arrays are never written again.
 
     `t_us` and `first_t_us`: sensor time of the newest and of the first packet. `heard_s`: monotonic host time at which
-    each kind last came. `course`: events per second in bins of 0.1 s.
+    each kind last came. `scores`, `forms` and `boxes` have an entry for each port (`node.port`) that they came from.
+    `course`: events per second in bins of 0.1 s.
     """
 
     t_us: int | None
@@ -40,8 +48,9 @@ class Shown(msgspec.Struct, frozen=True):
     frame: Frame | None
     pair: PairPicture | None
     steps: Steps | None
-    scores: Scores | None
-    boxes: Boxes | None
+    scores: dict[str, Scores]
+    forms: dict[str, Forms]
+    boxes: dict[str, Boxes]
     rate: float
     peak: float
     course: NDArray[np.float64]
@@ -68,8 +77,10 @@ class Board:
         self._frame: Frame | None = None
         self._pair: PairPicture | None = None
         self._tensors: deque[Steps] = deque(maxlen=_REMEMBERED_TENSORS)
-        self._scores: Scores | None = None
-        self._boxes: Boxes | None = None
+        self._scores: dict[str, Scores] = {}
+        self._histories: dict[str, FormHistory] = {}
+        self._forms: dict[str, Forms] = {}
+        self._boxes: dict[str, Boxes] = {}
         self._gaps = 0
         self._lost_events = 0
         self._ended = False
@@ -102,21 +113,24 @@ class Board:
             self._tensors.append(steps)
             self._heard("tensor", tensor)
 
-    def scores(self, scores: Scores) -> None:
-        """The newest answer of a classifier."""
+    def scores(self, scores: Scores, origin: str = "") -> None:
+        """The newest answer of the classifier behind a port."""
         kept = msgspec.structs.replace(
             scores, values=scores.values.copy(), attention=scores.attention.copy(), kept=scores.kept.copy()
         )
+        forms = self._histories.setdefault(origin, FormHistory()).add(scores)
         with self._lock:
-            self._scores = kept
+            self._scores[origin] = kept
+            if forms is not None:
+                self._forms[origin] = forms
             self._heard("scores", scores)
 
-    def boxes(self, boxes: Boxes) -> None:
-        """The newest detections."""
+    def boxes(self, boxes: Boxes, origin: str = "") -> None:
+        """The newest detections of a port."""
         columns = {name: getattr(boxes, name).copy() for name in ("x", "y", "w", "h", "score", "label", "track")}
         kept = msgspec.structs.replace(boxes, **columns)
         with self._lock:
-            self._boxes = kept
+            self._boxes[origin] = kept
             self._heard("boxes", boxes)
 
     def gap(self, gap: Mark) -> None:
@@ -136,11 +150,12 @@ class Board:
         with self._lock:
             peak, self._rate = self._rate.peak, RateHistory()
             self._rate.peak = peak
-            self._t_us = self._frame = self._pair = self._scores = self._boxes = None
-            self._tensors.clear()
+            self._t_us = self._frame = self._pair = None
+            for kept in (self._scores, self._histories, self._forms, self._boxes, self._tensors):
+                kept.clear()
 
     def take(self) -> Shown:
-        """The newest of everything. The tensor is the one that the newest scores speak of, if it is remembered."""
+        """The newest of everything. The tensor is the newest one that scores speak of, if it is remembered."""
         with self._lock:
             return Shown(
                 t_us=self._t_us,
@@ -149,8 +164,9 @@ class Board:
                 frame=self._frame,
                 pair=self._pair,
                 steps=self._steps(),
-                scores=self._scores,
-                boxes=self._boxes,
+                scores=dict(self._scores),
+                forms=dict(self._forms),
+                boxes=dict(self._boxes),
                 rate=self._rate.now,
                 peak=self._rate.peak,
                 course=self._rate.course(),
@@ -160,10 +176,11 @@ class Board:
             )
 
     def _steps(self) -> Steps | None:
-        if self._scores is not None:
-            for steps in reversed(self._tensors):
-                if steps.t1_us == self._scores.t1_us:
-                    return steps
+        ends = {scores.t1_us for scores in self._scores.values() if len(scores.attention)}
+        ends = ends or {scores.t1_us for scores in self._scores.values()}
+        for steps in reversed(self._tensors):
+            if steps.t1_us in ends:
+                return steps
         return self._tensors[-1] if self._tensors else None
 
     def _heard(self, kind: str, packet: Packet) -> None:

@@ -35,8 +35,14 @@ class Card(Painted):
         """Put a control at the right of the header."""
         self._header.addWidget(widget)
 
+    def set_title(self, title: str) -> None:
+        """Change the title."""
+        if title != self._title:
+            self._title = title
+            self.update(0, 0, self.width(), theme.HEADER)
+
     def set_note(self, note: str) -> None:
-        """Change the text at the right of the header."""
+        """Change the text at the right of the header: parts with "·" between; the last ones go for want of room."""
         if note != self._note:
             self._note = note
             self.update(0, 0, self.width(), theme.HEADER)
@@ -56,6 +62,8 @@ class Card(Painted):
         painter.setPen(theme.FAINT)
         tools_px = self._header.sizeHint().width()
         free = header.adjusted(title_px + 14, 0, -tools_px, 0)
-        if painter.fontMetrics().horizontalAdvance(self._note) <= free.width():  # half a note says nothing
-            side = Qt.AlignmentFlag.AlignLeft if tools_px else Qt.AlignmentFlag.AlignRight
-            painter.drawText(free, side | middle, self._note)
+        note = self._note
+        while note and painter.fontMetrics().horizontalAdvance(note) > free.width():  # half a part says nothing
+            note = note.rpartition("·")[0].rstrip()
+        side = Qt.AlignmentFlag.AlignLeft if tools_px else Qt.AlignmentFlag.AlignRight
+        painter.drawText(free, side | middle, note)

@@ -11,12 +11,12 @@ from PySide6.QtGui import QFont, QPainter
 from PySide6.QtWidgets import QSizePolicy
 
 from evpipe.packets import F32, Scores
-from evpipe.view import theme
+from evpipe.view import theme, words
 from evpipe.view.painted import Painted
 
 _EASE_MS = 70.0  # a bar covers two thirds of its way in this time
 _HEAD = 54
-_ROW, _LOWEST_ROW = 38.0, 16.0
+_ROW, _LOWEST_ROW = 38.0, 15.0
 
 
 class ClassBars(Painted):
@@ -33,6 +33,11 @@ class ClassBars(Painted):
     def sizeHint(self) -> QSize:
         """Room for six classes."""
         return QSize(320, _HEAD + 6 * int(_ROW))
+
+    def clear(self) -> None:
+        """Forget the scores: the view waits."""
+        self._scores = None
+        self.update()
 
     def show_scores(self, scores: Scores, passed_ms: float) -> None:
         """Move the bars towards these scores by the time that passed."""
@@ -56,6 +61,7 @@ class ClassBars(Painted):
         scores = self._scores
         label, score = scores.best if len(scores.values) else ("none", 0.0)
         self._best(painter, label, score)
+        self._lacks(painter, words.lacks(scores))
         full = max(1.0, float(scores.values.max(initial=0.0)))
         room = self.height() - _HEAD
         fitting = max(1, int(room // _LOWEST_ROW))
@@ -86,6 +92,11 @@ class ClassBars(Painted):
             painter.setFont(theme.font(20, QFont.Weight.Normal))
             painter.setPen(theme.ACCENT)
             painter.drawText(line, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{score:.2f}")
+
+    def _lacks(self, painter: QPainter, text: str) -> None:
+        painter.setFont(theme.font(12))
+        painter.setPen(theme.AMBER)
+        painter.drawText(QRectF(4, _HEAD - 19, self.width() - 8, 16), Qt.AlignmentFlag.AlignVCenter, text)
 
     def _row(
         self, painter: QPainter, row: QRectF, names_px: float, px: int, name: str, part: float, value: float, best: bool

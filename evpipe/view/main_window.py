@@ -16,13 +16,13 @@ from evpipe.operator import Context, InputState
 from evpipe.view import theme, words
 from evpipe.view.accumulation_tool import stepped
 from evpipe.view.bars import Figure, StatusStrip, TopBar
-from evpipe.view.board import Board, Shown
+from evpipe.view.board import Board, Shown, kind_of
 from evpipe.view.key_list import KEYS, KeyList
 from evpipe.view.palettes import NAMES, PALETTES, Palette
 from evpipe.view.screenshot import Screenshots
 from evpipe.view.surface import Accumulation, EventSurface
 from evpipe.view.toast import Toast
-from evpipe.view.views import Views, kind_of
+from evpipe.view.views import Views
 
 _SILENT_S = 0.5
 _FIGURES_EVERY_S = 0.25  # faster changing digits cannot be read
@@ -99,7 +99,9 @@ class MainWindow(QWidget):
             self._inputs = self._context.inputs()
             self.views.name_inputs(self._inputs)
             self._show_figures(newest, now)
-        self.views.show_kinds({kind_of(state) for state in self._inputs} | set(newest.heard_s))
+        scored = [state.origin for state in self._inputs if kind_of(state) == "scores"]
+        scored += [origin for origin in newest.scores if origin not in scored]
+        self.views.show_kinds({kind_of(state) for state in self._inputs} | set(newest.heard_s), scored, newest.forms)
         self._show_state(newest, now)
         if not self.isMinimized():
             silent_s = 0.0 if newest.ended else self._silent_s(newest, now)

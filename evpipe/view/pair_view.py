@@ -1,9 +1,10 @@
 """The picture and the events of its exposure beside each other, each dragged and zoomed on its own."""
 
+# ruff: noqa: N802 - Qt names the methods that are overridden here
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF
-from PySide6.QtGui import QImage, QPainter
+from PySide6.QtGui import QImage, QPainter, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from evpipe.view import theme
@@ -12,6 +13,7 @@ from evpipe.view.pair_picture import PairPicture
 from evpipe.view.palettes import PALETTES, Palette, colour_table
 
 _EDGE = 10.0
+_LEAST_PX = 240  # wide enough for what a side says without a picture
 
 
 class _Side(Canvas):
@@ -38,8 +40,10 @@ class PairView(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(theme.GAP)
-        layout.addWidget(self.picture, 1)
-        layout.addWidget(self.events, 1)
+        layout.addStretch(1)
+        layout.addWidget(self.picture, 1000)
+        layout.addWidget(self.events, 1000)
+        layout.addStretch(1)
 
     def wait_for(self, text: str) -> None:
         """What an empty view says."""
@@ -51,7 +55,7 @@ class PairView(QWidget):
         if pair is self._shown and colours == self._colours:
             return
         self._shown, self._colours = pair, colours  # a QImage does not keep its memory alive
-        self.picture.waiting, self.events.waiting = "No picture", "No events"
+        self.picture.waiting, self.events.waiting = "No frame for this span", "Nothing is known of events in this span"
         self.picture.fault = ""
         self.events.fault = "" if pair.complete else "events incomplete"
         if pair.image is None:
@@ -70,6 +74,22 @@ class PairView(QWidget):
             image = QImage(pair.shades.data, width, height, width, QImage.Format.Format_Indexed8)
             image.setColorTable(colour_table(PALETTES[colours], 1))
             self.events.show_image(image)
+
+        self._close_up()
+
+    def _close_up(self) -> None:
+        """No side is wider than its picture is at this height, so that the two stand close together."""
+        shape = None
+        for image in (self.picture.image, self.events.image):
+            if image is not None:
+                shape = max(shape or 0.0, image.width() / image.height())
+        if shape is not None:
+            for side in (self.picture, self.events):
+                side.setMaximumWidth(max(_LEAST_PX, round(self.height() * shape)))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The pictures stay close together."""
+        self._close_up()
 
     def reset_view(self) -> None:
         """Fit both pictures."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from evpipe.errors import NodeError
 from evpipe.operator import Operator, Param
-from evpipe.packets import Boxes, Events, Frame, FramePair, Mark, Scores, Tensor
-from evpipe.view.board import Board
+from evpipe.packets import Boxes, Events, Frame, FramePair, Mark, Packet, Scores, Tensor
+from evpipe.view.board import Board, kind_of
 from evpipe.view.display import LIBRARIES, display_missing
 from evpipe.view.palettes import Palette
 from evpipe.view.surface import Accumulation
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 class Window(Operator):
     """Shows events, frames, pairs, class scores, attention and boxes as they come; any of these inputs may be missing.
+
+    Where several nodes give scores or boxes, wire these as `any: [har.scores, fusion.scores]`: each node's scores get a
+    panel with its name, and each node's boxes are drawn.
 
     `accumulate_us`: sensor time in one picture of events. `fps`: pictures per second of host time. `palette`: colours
     of events (key C changes them). `scale`: screen pixels per sensor pixel at the start; None fits the window.
@@ -109,12 +112,30 @@ class Window(Operator):
         self._board.tensor(tensor)
 
     def on_scores(self, scores: Scores) -> None:
-        """The newest answer."""
-        self._board.scores(scores)
+        """The newest answer of the only classifier."""
+        self._board.scores(scores, self._only("scores"))
 
     def on_boxes(self, boxes: Boxes) -> None:
-        """The newest detections."""
-        self._board.boxes(boxes)
+        """The newest detections of the only detector."""
+        self._board.boxes(boxes, self._only("boxes"))
+
+    def on_any(self, packet: Packet, origin: str) -> None:
+        """A packet of any kind that is shown. Raises NodeError for others."""
+        match packet:
+            case Scores():
+                self._board.scores(packet, origin)
+            case Boxes():
+                self._board.boxes(packet, origin)
+            case Events():
+                self.on_events(packet)
+            case Frame():
+                self.on_frame(packet)
+            case FramePair():
+                self.on_frame_pair(packet)
+            case Tensor():
+                self.on_tensor(packet)
+            case _:
+                raise NodeError(f"the window shows no {type(packet).__name__}; take {origin} out of its inputs")
 
     def on_gap(self, gap: Mark) -> None:
         """Lost packets are counted in the strip below."""
@@ -127,3 +148,7 @@ class Window(Operator):
     def reset(self) -> None:
         """A new epoch: the views clear."""
         self._board.reset()
+
+    def _only(self, kind: str) -> str:
+        """The port behind a named input: the first that is wired of this kind."""
+        return next((state.origin for state in self.context.inputs() if kind_of(state) == kind), kind)

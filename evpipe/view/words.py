@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import math
 
+from evpipe.packets import Scores
+
+_NOTE_LETTERS = 42  # what a card's header has room for beside its title
+_SAID_ELSEWHERE = ("n", "complete", "rgb", "events", "untold", "on", "off", "lag_us", "session", "delay_us")
+
 
 def quantity(value: float) -> str:
     """Three digits and a prefix: `812`, `12.3 k`, `1.42 M`."""
@@ -29,6 +34,11 @@ def span_us(us: int) -> str:
     return f"{us / 1000:g} ms"
 
 
+def time_span(t0_us: int, t1_us: int) -> str:
+    """A span of sensor time, to a tenth of a millisecond: `12.3400 to 12.3800 s  (40 ms)`."""
+    return f"{t0_us / 1e6:.4f} to {t1_us / 1e6:.4f} s  ({(t1_us - t0_us) / 1000:.4g} ms)"
+
+
 def age_ms(ms: float) -> str:
     """An age: `23 ms`, `1.4 s`, or a dash when nobody measures it."""
     if not math.isfinite(ms):
@@ -43,3 +53,37 @@ def clock_s(us: int) -> str:
     hours, minutes = divmod(minutes, 60)
     head = f"{hours}:{minutes:02}" if hours else f"{minutes}"
     return f"{head}:{rest // 10:02}.{rest % 10}"
+
+
+def note(scores: Scores) -> str:
+    """How far an answer looks ahead, how late it comes, on how many pairs it rests, then its other figures.
+
+    As many of them as the header of a card has room for.
+    """
+    extras = scores.extras
+    delays = {"look-ahead": scores.lookahead_us, "delay": extras.get("delay_us", 0)}
+    parts = [f"{name} {us / 1000:.3g} ms" for name, us in delays.items() if us]
+    if "n" in extras:
+        pairs = "1 pair" if extras["n"] == 1 else f"{extras['n']:.0f} pairs"
+        parts.append(pairs if extras.get("complete", 1) else f"{pairs} so far")
+    parts += [
+        f"{name} {value:.2f}" if name == "margin" else f"{name} {value:.3g}"
+        for name, value in extras.items()
+        if name not in _SAID_ELSEWHERE and not name.startswith(("form_", "route_"))
+    ]
+    text = ""
+    for part in parts:
+        longer = f"{text}  ·  {part}" if text else part
+        if len(longer) > _NOTE_LETTERS:
+            break
+        text = longer
+    return text
+
+
+def lacks(scores: Scores) -> str:
+    """What an answer on a picture and events had to do without; nothing where it had all."""
+    words = {"rgb": "without a picture", "events": "without events"}
+    lacking = [text for name, text in words.items() if scores.extras.get(name, 1) == 0]
+    if scores.extras.get("untold", 0) and scores.extras.get("events", 1):
+        lacking.append("events incomplete")
+    return ", ".join(lacking)

@@ -112,7 +112,10 @@ def test_max_wait_late_events_and_no_events() -> None:
         (170, False, False),
         (290, False, False),
     ]
-    assert said == ["2 events came after their pair had left, and are in none"]
+    assert said == [
+        "4 pairs, spans of 10 to 30 us, 4 with events incomplete",
+        "2 events came after their pair had left, and are in none",
+    ]
 
 
 def test_a_single_stamp_and_interframe() -> None:

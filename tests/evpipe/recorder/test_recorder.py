@@ -130,3 +130,45 @@ nodes:
     counts = [json.loads(evpipe("info", tmp_path / name, "--json").stdout)["n_events"] for name in
               ("a.aedat4", "a.right.aedat4")]  # fmt: skip
     assert counts[0] != counts[1]
+
+
+def test_numbered_recordings(recorded_graph, tmp_path):
+    """`{n}` is the first free number; the folder is made, the names are said, nothing is overwritten."""
+    rec = "  rec: {use: evpipe.recorder.Recorder, in: [noise.events, rate], with: {path: 'RUNS/a-{n}'}}\n"
+    recorded_graph.write_text(recorded_graph.read_text() + rec.replace("RUNS", str(tmp_path / "runs")))
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "a-2.jsonl").write_text("precious")
+    for number in (1, 3):
+        ran = evpipe("run", recorded_graph)
+        assert ran.returncode == 0, ran.stderr
+        assert f"recording to {tmp_path}/runs/a-{number}.aedat4 and " in ran.stderr
+    names = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert names == ["a-1.aedat4", "a-1.jsonl", "a-2.jsonl", "a-3.aedat4", "a-3.jsonl"]
+    assert (tmp_path / "runs" / "a-2.jsonl").read_text() == "precious"
+
+
+def test_pairs_and_tensors_are_refused(recorded_graph, tmp_path):
+    """Exit code 5, with what to record instead; nothing is left out in silence."""
+    pairs = "  pairs: {use: operators.pair.Pair, in: {events: noise.events, frame: noise.frame}}\n"
+    rec = f"  rec: {{use: evpipe.recorder.Recorder, in: pairs, with: {{path: {tmp_path}/a}}}}\n"
+    recorded_graph.write_text(recorded_graph.read_text() + pairs + rec)
+    ran = evpipe("run", recorded_graph)
+    assert ran.returncode == 5
+    assert "pairs.frame_pair: pairs are not recorded" in ran.stderr
+    assert "camera.events, camera.frame" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_what_fusion_and_tracks_say_is_recorded():
+    """Every extra with its name, a track's number, and how many boxes there were when there were none."""
+    none = np.zeros(0, np.float32)
+    extras = {"n": 8.0, "complete": 1.0, "margin": 0.1, "form_1": 2.0, "route_margin": 1 / 3, "session": 0.0}
+    scores = Scores(t0_us=0, t1_us=1, labels=("a",), values=np.ones(1, np.float32), attention=none,
+                    kept=none.astype(bool), extras=extras)  # fmt: skip
+    kept = json.loads(line(scores, "fusion.scores"))["extras"]
+    assert list(kept) == list(extras)
+    assert kept == {name: float(np.float32(value)) for name, value in extras.items()} | {"margin": 0.1,
+                    "route_margin": 0.33333334}  # fmt: skip
+    boxes = Boxes(t0_us=0, t1_us=1, x=none, y=none, w=none, h=none, score=none, label=none.astype(np.int16),
+                  track=none.astype(np.int32), labels=("car",))  # fmt: skip
+    assert json.loads(line(boxes, "track.boxes"))["boxes"] == []

@@ -20,9 +20,9 @@ def test_everything_kept_is_a_copy(make) -> None:
     wanted = [
         before.frame.image.copy(),
         before.steps.pictures.copy(),
-        before.scores.values.copy(),
-        before.scores.attention.copy(),
-        before.boxes.x.copy(),
+        before.scores[""].values.copy(),
+        before.scores[""].attention.copy(),
+        before.boxes[""].x.copy(),
     ]
     state = board.surface.at(12, 12, Accumulation(us=500_000))
     for packet in packets:
@@ -34,9 +34,9 @@ def test_everything_kept_is_a_copy(make) -> None:
     found = [
         after.frame.image,
         after.steps.pictures,
-        after.scores.values,
-        after.scores.attention,
-        after.boxes.x,
+        after.scores[""].values,
+        after.scores[""].attention,
+        after.boxes[""].x,
     ]
     for a, b in zip(wanted, found, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -80,7 +80,8 @@ def test_reset_leaves_nothing_of_before(make) -> None:
     board.gap(Mark(kind="gap", t0_us=0, t1_us=1, reason="age", count=3, events=70))
     board.reset()
     shown = board.take()
-    assert (shown.frame, shown.scores, shown.boxes, shown.steps, shown.t_us) == (None,) * 5
+    assert (shown.frame, shown.steps, shown.t_us) == (None,) * 3
+    assert (shown.scores, shown.forms, shown.boxes) == ({}, {}, {})
     assert board.surface.count(Accumulation(us=500_000)) == (0, True)
     assert (shown.gaps, shown.lost_events) == (3, 70)
 

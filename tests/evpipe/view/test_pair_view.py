@@ -96,7 +96,7 @@ def test_what_is_missing_is_said(open_window, make) -> None:
     rig.settle()
     assert view.picture.image is None
     assert _near(view.picture.grab().toImage(), RED) == 0
-    assert view.picture.waiting == "No picture"
+    assert view.picture.waiting == "No frame for this span"
     assert view.events.fault == "events incomplete"
     none = {name: getattr(make.events(0, []), name) for name in ("t", "x", "y", "p")}
     rig.op.on_frame_pair(make.frame_pair(20_000, **none, has_events=False, lag_us=12_500))
