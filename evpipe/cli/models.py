@@ -25,15 +25,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the list, a damaged model with its fault, or one card."""
-    from operators.model_card import names, read_card, resolve
+    from operators.model_card import names, resolve
+    from operators.tasks import task_of
 
     if args.name is not None:
         folder = resolve(args.name)
-        card = read_card(folder)
+        card = card_of(folder)
+        task = task_of(folder / "model.yaml")
         if args.json:
             _json({"folder": str(folder), "size_bytes": _size(folder), "card": card})
-        else:
+        elif task == "classify":
             sys.stdout.write(page(card, folder))
+        else:
+            from operators.learn.kits import kit
+
+            sys.stdout.write(kit(task).page(card, folder).rstrip("\n") + "\n")
         return 0
     found = [entry(name, folder) for name, folder in names().items()]
     if args.json:
@@ -43,49 +49,69 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def card_of(folder: Path) -> Any:
+    """The card of a model folder, whatever its task. Raises UsageError naming file, line and field."""
+    from operators.detector_card import read_detector_card
+    from operators.fusion_card import read_fusion_card
+    from operators.model_card import read_card
+    from operators.tasks import task_of
+
+    readers = {"classify": read_card, "fuse": read_fusion_card, "detect": read_detector_card}
+    return readers[task_of(folder / "model.yaml")](folder)
+
+
 def entry(name: str, folder: Path) -> dict[str, Any]:
     """What the list says of a model folder; a folder that cannot be used has a `fault` in place of figures."""
-    from operators.model_card import read_card
-
     known: dict[str, Any] = {"name": name, "folder": str(folder), "size_bytes": _size(folder), "fault": ""}
     try:
-        card = read_card(folder)
+        card = card_of(folder)
     except EvpipeError as error:
         return known | {"fault": str(error)}
     if not (folder / "weights.safetensors").is_file():
         known["fault"] = f"{folder}: no weights.safetensors; get the model again"
-    figures = card.figures
-    return known | {
-        "about": card.about,
-        "labels": list(card.labels),
-        "network": card.network.kind,
-        "window_us": card.input.window_us,
-        "frames": card.input.frames,
-        "size": list(card.input.size),
-        "accuracy": figures.accuracy,
-        "baseline": figures.baseline,
-        "licence": card.licence,
-    }
+    known |= {"about": card.about, "labels": list(card.labels), "network": card.network.kind, "licence": card.licence}
+    return known | brief(card)
+
+
+def brief(card: Any) -> dict[str, Any]:
+    """A card's task, input in words, and its main figure with the one to beat, each in [0, 1] or None."""
+    task = getattr(card, "task", "classify")
+    layout, figures = card.input, msgspec.to_builtins(card.figures)
+    if task == "fuse":
+        size = card.network.layout.size
+        given = f"{layout.pairs} pairs, 2 x 3 x {size[0]} x {size[1]}"
+        score, beat, measure = figures.get("accuracy"), figures.get("baseline"), "clips right"
+    elif task == "detect":
+        given = f"{layout.bins} bins of {layout.bin_us / 1000:g} ms, 2 x {layout.size[0]} x {layout.size[1]}"
+        of_clustering = figures.get("all", {}).get("clustering", {})
+        score, beat, measure = figures.get("ap50"), of_clustering.get("ap50"), "AP50"
+    else:
+        given = f"{layout.window_us / 1000:g} ms, {layout.frames} x {layout.size[0]} x {layout.size[1]}"
+        score, beat, measure = figures["accuracy"], figures["baseline"], "windows right"
+    return {"task": task, "input": given, "score": score, "to_beat": beat, "measure": measure}
 
 
 def listing(found: list[dict[str, Any]]) -> str:
     """The list for a person: one row a model, then the faults."""
     if not found:
         return "no models: `evpipe train RECIPE` makes one\n"
-    head = ("name", "labels", "input", "accuracy", "baseline", "size", "licence", "folder")
+    head = ("name", "task", "labels", "input", "score", "to beat", "", "size", "licence", "folder")
     rows = [head]
     for model in found:
+        size = _bytes(model["size_bytes"])
         if "labels" not in model:
-            rows.append((model["name"], "damaged", "", "", "", _bytes(model["size_bytes"]), "", model["folder"]))
+            rows.append((model["name"], "damaged", "", "", "", "", "", size, "", model["folder"]))
             continue
         rows.append(
             (
                 model["name"],
+                model["task"],
                 str(len(model["labels"])),
-                f"{model['window_us'] / 1000:g} ms, {model['frames']} x {model['size'][0]} x {model['size'][1]}",
-                f"{model['accuracy']:.1%}",
-                f"{model['baseline']:.1%}",
-                _bytes(model["size_bytes"]),
+                model["input"],
+                _share(model["score"]),
+                _share(model["to_beat"]),
+                model["measure"],
+                size,
                 model["licence"],
                 model["folder"],
             )
@@ -178,6 +204,10 @@ def _size(folder: Path) -> int:
 
 def _bytes(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
 
 
 def _json(value: Any) -> None:

@@ -22,11 +22,15 @@ def test_the_list_says_what_matters(folder, capsys) -> None:
     assert main(["models"]) == 0
     head, row = capsys.readouterr().out.splitlines()
     card = model_card.read_card(folder / "mine")
-    assert head.split() == ["name", "labels", "input", "accuracy", "baseline", "size", "licence", "folder"]
+    assert head.split() == [
+        "name", "task", "labels", "input", "score", "to", "beat", "size", "licence", "folder"
+    ]  # fmt: skip
     for cell in (
         "mine",
         "12",
         "480 ms, 16 x 32 x 32",
+        "classify",
+        "windows right",
         f"{card.figures.accuracy:.1%}",
         "Apache-2.0",
         str(folder / "mine"),
