@@ -9,6 +9,7 @@ import msgspec
 
 from operators.fusion_network import Count, FusionNetwork
 from operators.strict_yaml import read
+from operators.tasks import check_task
 
 
 class PairInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +29,7 @@ class FusionCard(msgspec.Struct, frozen=True, kw_only=True):
     """The content of `model.yaml` of a fusion model; pictures have the size of `network.layout`."""
 
     evpipe_model: Literal[1]
+    task: Literal["fuse"] = "fuse"
     name: str
     about: str
     licence: str
@@ -40,5 +42,6 @@ class FusionCard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_fusion_card(folder: Path) -> FusionCard:
-    """The card of a fusion model's folder. Raises UsageError naming file, line and field."""
+    """The card of a fusion model's folder. Raises UsageError naming file, line and field, or a model's other task."""
+    check_task(folder / "model.yaml", "fuse")
     return read(folder / "model.yaml", FusionCard)

@@ -11,21 +11,23 @@ from typing import Annotated
 from evpipe.errors import UsageError
 from evpipe.operator import Micros, Param, Source
 from evpipe.packets import Events, Frame
+from sensors import conditions
+from sensors.conditions import Camera, Condition, script_for
 from sensors.scenes.actions import ACTIONS
 from sensors.scenes.pixels import BLOCK_US, packets
 from sensors.scenes.pixels import film as film_of
 from sensors.scenes.script import BLEND_US, Script
 from sensors.scenes.stage import Play, Stage, pixels_before
 
-EXPOSURE_US = 10_000
+EXPOSURE_US = conditions.EXPOSURE_US
 MIN_PX, MAX_PX = 16, 2_048
 
 
 class StageCamera(Source):
     """Events and frames of the play that a subclass makes from its parameters.
 
-    `size` is [height, width]; sensor time starts at 0 and ends at `duration_us`, or never. Raises UsageError for a size
-    out of range.
+    `size` is [height, width]; sensor time starts at 0 and ends at `duration_us`, or never; `condition` as of
+    `sensors.conditions`. Raises UsageError for a size out of range.
     """
 
     def __init__(
@@ -37,11 +39,12 @@ class StageCamera(Source):
         threshold: float,
         noise: float,
         duration_us: int | None,
+        condition: Condition = "normal",
     ) -> None:
         check_size(size)
         self._seed, self._size = seed, size
         self._packet_us, self._frame_us, self._duration_us = packet_us, frame_us, duration_us
-        self._threshold, self._noise = threshold, noise
+        self._threshold, self._noise, self._condition = threshold, noise, condition
 
     def play(self) -> Play:
         """What is played; asked for once, when the camera opens."""
@@ -49,35 +52,38 @@ class StageCamera(Source):
 
     def open(self) -> None:
         """Compile the kernels, which takes seconds once in a machine's life, and furnish the room."""
-        play = self.play()
-        self._stage = Stage(play, self._size, self._seed)
+        self._camera = Camera(
+            self.play(),
+            self._size,
+            self._seed,
+            condition=self._condition,
+            threshold=self._threshold,
+            noise=self._noise,
+            frame_us=self._frame_us,
+        )
         next(self._packets())
-        self._stage.picture(0)
-        self._stage = Stage(play, self._size, self._seed)
+        self._camera.picture(0)
         height, width = self._size
-        self.context.say(f"simulated camera {width}x{height}, seed {self._seed}")
+        how = "" if self._condition == "normal" else f", {self._condition}"
+        self.context.say(f"simulated camera {width}x{height}, seed {self._seed}{how}")
 
     def stream(self) -> Iterator[Events | Frame]:
         """Packets in order of `t1_us`: events on the grid of `packet_us`, a frame every `frame_us`."""
         end = self._duration_us
-        exposure = min(EXPOSURE_US, self._frame_us)
+        exposure = self._camera.exposure_us
         shot = 0
         for packet in self._packets():
             while shot + exposure < packet.t1_us:
-                yield self._frame(shot, exposure)
+                yield self._camera.frame(shot)
                 shot += self._frame_us
             yield packet
         while end is not None and shot + exposure <= end:
-            yield self._frame(shot, exposure)
+            yield self._camera.frame(shot)
             shot += self._frame_us
-
-    def _frame(self, t0_us: int, exposure_us: int) -> Frame:
-        return Frame(t0_us=t0_us, t1_us=t0_us + exposure_us, image=self._stage.picture(t0_us + exposure_us // 2))
 
     def _packets(self) -> Iterator[Events]:
         """Events on the grid of packets."""
-        pixels = pixels_before(self._stage, self._threshold, self._noise, self._seed)
-        return packets(pixels, self._packet_us, self._duration_us)
+        return packets(self._camera.pixels(), self._packet_us, self._duration_us)
 
 
 class SimulatedCamera(StageCamera):
@@ -85,8 +91,9 @@ class SimulatedCamera(StageCamera):
 
     `action` "" shows random actions, `action_us` each; `subject` None a new person for each. `size` is [height,
     width]; `threshold` the mean contrast (log intensity) of an event; `noise` scales leak and shot noise; sensor time
-    starts at 0 and ends at `duration_us`, or never. Raises UsageError for an action that
-    does not exist or a size out of range.
+    starts at 0 and ends at `duration_us`, or never. `condition`: dark, with little light for events and frames;
+    blurred, with long exposed frames out of focus; static, with people who hold a pose; the same people in the same
+    rooms as in normal light. Raises UsageError for an action that does not exist or a size out of range.
     """
 
     def __init__(
@@ -101,11 +108,12 @@ class SimulatedCamera(StageCamera):
         threshold: Annotated[float, Param(min=0.05, max=2.0, help="contrast of an event, in log intensity")] = 0.25,
         noise: Annotated[float, Param(min=0.0, max=1000.0, help="scales leak and shot noise")] = 1.0,
         duration_us: Annotated[int, Param(unit="us", min=1)] | None = None,
+        condition: Condition = "normal",
     ) -> None:
         if action:
             _check_action(action)
-        self._script = Script(seed, subject, action, action_us)
-        super().__init__(seed, size, packet_us, frame_us, threshold, noise, duration_us)
+        self._script = script_for(condition)(seed, subject, action, action_us)
+        super().__init__(seed, size, packet_us, frame_us, threshold, noise, duration_us, condition)
 
     def play(self) -> Script:
         """The script of subjects and actions."""
@@ -137,11 +145,50 @@ def clip_events(
     (>= 0) everything else: room, light, camera, view, tempo, phase, noise, anew for each person and action. Equal
     arguments give equal events. Raises UsageError for an action that does not exist or a size out of range.
     """
+    script, clip = _clip(subject, action, clip_seed, duration_us, seed)
+    return film(script, duration_us, size, threshold, noise, seed, clip)
+
+
+def clip_camera(
+    subject: int,
+    action: str,
+    clip_seed: int,
+    duration_us: int,
+    *,
+    condition: Condition = "normal",
+    seed: int = 0,
+    size: tuple[int, int] = (260, 346),
+    threshold: float = 0.25,
+    noise: float = 1.0,
+    frame_us: int = 40_000,
+) -> Camera:
+    """The camera before the clip of `clip_events`, for its frames and its events under a condition.
+
+    Raises UsageError for an action that does not exist or a size out of range.
+    """
+    check_size(size)
+    script, clip = _clip(subject, action, clip_seed, duration_us, seed, condition)
+    return Camera(
+        script,
+        size,
+        seed,
+        clip,
+        condition=condition,
+        threshold=threshold,
+        noise=noise,
+        frame_us=frame_us,
+        oversample=1,
+    )
+
+
+def _clip(
+    subject: int, action: str, clip_seed: int, duration_us: int, seed: int, condition: Condition = "normal"
+) -> tuple[Script, int]:
+    """The script of a clip, and the number that draws its room beside the seed."""
     _check_action(action)
     # Clip 0 is the live camera's; these begin at 1 and differ for each person and action.
     clip = 1 + (clip_seed * 2**20 + subject) * len(ACTIONS) + ACTIONS.index(action)
-    script = Script(seed, subject, action, max(duration_us, BLEND_US) + BLOCK_US, clip)
-    return film(script, duration_us, size, threshold, noise, seed, clip)
+    return script_for(condition)(seed, subject, action, max(duration_us, BLEND_US) + BLOCK_US, clip), clip
 
 
 def film(

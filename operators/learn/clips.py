@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from evpipe.errors import UsageError
+from operators.learn.kept import alone, reserve, told
 from operators.learn.recipe import DataSet, Folder, Motion, Recipe, Sampling, Simulated, Split, Window
 from operators.learn.sources import Case, Cases, Progress, Say
 from operators.model_card import Input
@@ -86,7 +84,7 @@ def prepare(
     that is no recording, WorkerError when a process dies.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder, say):
+    with alone(folder, say):
         source = _cases(recipe, split, folder, jobs, progress)
         key = _key(recipe, split, source)
         stem = folder / f"{split}-{key[:12]}"
@@ -125,21 +123,6 @@ def _cases(recipe: Recipe, split: Split, folder: Path, jobs: int, progress: Prog
     from operators.learn.sources import motion
 
     return motion.cases(recipe, split)
-
-
-@contextmanager
-def _alone(folder: Path, say: Say) -> Iterator[None]:
-    """Nobody else makes clips in the folder meanwhile; a lock that a killed process held is free again."""
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"another process makes clips in {folder}; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
 
 
 def _key(recipe: Recipe, split: Split, source: Cases) -> str:
@@ -184,7 +167,7 @@ def _make(recipe: Recipe, source: Cases, key: str, stem: Path, jobs: int, progre
     path = stem.with_suffix(".npy")
     stem.with_suffix(".json").unlink(missing_ok=True)
     np.lib.format.open_memmap(path, "w+", np.uint16, shape).flush()
-    _reserve(path)
+    reserve([path], "longer steps (sampling.step_us), a smaller input.size or a shorter data.clip_us")
     places = np.cumsum([0, *numbers]).tolist()
     tasks = [_Task(case, path, place) for case, place in zip(source.cases, places, strict=False)]
     heard: dict[str, list[str]] = {}
@@ -202,26 +185,12 @@ def _make(recipe: Recipe, source: Cases, key: str, stem: Path, jobs: int, progre
         sensor=source.sensor,
         recording=[number for number, case in enumerate(source.cases) for _ in range(case.clips)],
         recordings=tuple(case.recording for case in source.cases),
-        notes=[*source.notes, *(_told(note, recordings) for note, recordings in heard.items())],
+        notes=[*source.notes, *(told(note, recordings) for note, recordings in heard.items())],
     )
     fresh = stem.with_suffix(".new")
     fresh.write_bytes(msgspec.json.encode(index))
     fresh.replace(stem.with_suffix(".json"))
     return index
-
-
-def _reserve(path: Path) -> None:
-    """Take the room of a file on disk now: a mapped file that finds none later kills its process."""
-    size = path.stat().st_size
-    try:
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, size)
-    except OSError as error:
-        path.unlink()
-        raise UsageError(
-            f"{path.parent}: no room for clips of {size / 1e9:.1f} GB ({error.strerror}): free some, choose another "
-            "folder, longer steps (sampling.step_us), a smaller input.size or a shorter data.clip_us"
-        ) from None
 
 
 class _Task(NamedTuple):
@@ -234,10 +203,3 @@ def _fill(task: _Task) -> list[str]:
     """Make the clips of a case in their place in the file."""
     counts: Any = np.load(task.path, mmap_mode="r+")
     return task.case.make(np.asarray(counts[task.place : task.place + task.case.clips]))
-
-
-def _told(note: str, recordings: list[str]) -> str:
-    """A note with the recording that it is about, or with their number."""
-    if len(recordings) == 1:
-        return f"{recordings[0]}: {note}"
-    return f"{len(recordings)} recordings, the first {recordings[0]}: {note}"

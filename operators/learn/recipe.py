@@ -212,7 +212,7 @@ def check(recipe: Recipe, place: str) -> None:
             f"and no less than input.window_us {recipe.input.window_us}"
         )
     if isinstance(recipe.data, Simulated):
-        _check_people(place, recipe.data)
+        check_people(place, recipe.data)
 
 
 def _check_network(recipe: Recipe, place: str) -> None:
@@ -238,7 +238,7 @@ def _check_network(recipe: Recipe, place: str) -> None:
         )
 
 
-def _check_people(place: str, data: Simulated) -> None:
+def check_people(place: str, data: Simulated) -> None:
     """Raises UsageError for an empty range, or a subject in two splits: figures would say nothing about new people."""
     splits: tuple[Split, ...] = ("train", "validation", "test")
     for split in splits:

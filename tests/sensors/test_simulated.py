@@ -10,8 +10,10 @@ import pytest
 from evpipe.errors import UsageError
 from evpipe.operator import spec_of
 from evpipe.packets import Events, Frame
+from sensors.conditions import CONDITIONS, Camera, script_for
 from sensors.scenes.actions import ACTIONS
-from sensors.simulated import SimulatedCamera, clip_events
+from sensors.scenes.pixels import film
+from sensors.simulated import SimulatedCamera, clip_camera, clip_events
 
 
 def run(**params):
@@ -176,3 +178,29 @@ def test_faster_than_real_time():
     spent = time.process_time()
     assert sum(1 for _ in stream) > 200
     assert time.process_time() - spent < 1.0
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_conditions_work_live(condition):
+    """Packets in order, frames as long exposed as the condition has it, of the pictures of the condition's camera."""
+    packets = run(seed=2, size=(96, 128), action_us=500_000, duration_us=700_000, condition=condition)
+    assert [p.t1_us for p in packets] == sorted(p.t1_us for p in packets)
+    frames = [p for p in packets if isinstance(p, Frame)]
+    exposure = 40_000 if condition == "blurred" else 10_000
+    assert [(f.t0_us, f.t1_us) for f in frames] == [
+        (t0, t0 + exposure) for t0 in range(0, 700_000 - exposure + 1, 40_000)
+    ]
+    camera = Camera(script_for(condition)(2, None, "", 500_000), (96, 128), 2, condition=condition)
+    np.testing.assert_array_equal(frames[13].image, camera.picture(520_000))
+    events = film(camera.pixels(), 700_000)
+    for got, wanted in zip(columns(packets), (events.t, events.x, events.y, events.p), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_clip_camera_films_the_clip_of_clip_events():
+    camera = clip_camera(3, "wave", 1, 200_000, size=(96, 128))
+    events, wanted = film(camera.pixels(), 200_000), clip_events(3, "wave", 1, 200_000, size=(96, 128))
+    for name in "txyp":
+        np.testing.assert_array_equal(getattr(events, name), getattr(wanted, name))
+    with pytest.raises(UsageError, match="knows no action"):
+        clip_camera(3, "fly", 1, 200_000)

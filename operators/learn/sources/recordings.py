@@ -82,7 +82,7 @@ def cases(
     `Cases`. Raises InputError for a file that is no recording of events.
     """
     digests = {path: digest(path) for path in sorted({recording.path for recording in recordings})}
-    surveys = _surveys(recordings, digests, kept, jobs, progress)
+    surveys = survey_all(recordings, digests, kept, jobs, progress)
     longest = max(_duration(recording, surveys[_read(recording)]) for recording in recordings)
     clip_us = clip_length(recipe, longest)
     found = []
@@ -115,7 +115,7 @@ def cases(
         said.append(f"{twice} recordings lie in two splits with equal content: those splits are not independent")
     if len(sizes) > 1:
         said.append(f"recordings of several geometries, each fitted into the frames by its own: {_listed(sizes)}")
-    return Cases(found, tuple(names), sensor, clip_us // recipe.step_us, (*_code(), *code), tuple(said))
+    return Cases(found, tuple(names), sensor, clip_us // recipe.step_us, (*reader_code(), *code), tuple(said))
 
 
 def clip_length(recipe: Recipe, longest_us: int) -> int:
@@ -172,8 +172,8 @@ def _make(
     from operators.kernels.steps import count
 
     clip_us = counts.shape[1] * step_us
-    reader = _open((str(recording.path), recording.size))
-    clock = _Clock()
+    reader = open_read((str(recording.path), recording.size))
+    clock = Clock()
     events = 0
     try:
         sensor = _turned(recording, _size(reader))
@@ -208,7 +208,7 @@ def _make(
     return notes
 
 
-class _Clock:
+class Clock:
     """Leaves out events whose time cannot be right, so that a faulty clock gives no clips of hours."""
 
     def __init__(self) -> None:
@@ -281,11 +281,11 @@ def _listed(sizes: Counter[tuple[int, int]]) -> str:
     return ", ".join(f"{number} of {width}x{height} pixels" for (height, width), number in sizes.most_common())
 
 
-def _surveys(
+def survey_all(
     recordings: Sequence[Recording], digests: dict[Path, str], kept: Path, jobs: int, progress: Progress
 ) -> dict[Read, Survey]:
     """What every file holds, from `kept` where its content was surveyed before by the same readers."""
-    readers = code_digest(_code())
+    readers = code_digest(reader_code())
     wanted = {_read(recording): f"{digests[recording.path]} {recording.size}" for recording in recordings}
     known = _known(kept, readers)
     new = sorted({read for read, key in wanted.items() if key not in known})
@@ -311,10 +311,10 @@ def _known(kept: Path, readers: str) -> dict[str, Survey]:
 
 def _survey(read: Read) -> Survey:
     """Read a file once."""
-    reader = _open(read)
+    reader = open_read(read)
     first, last = np.iinfo(np.int64).max, -1
     try:
-        for chunk in _Clock().steady(reader):
+        for chunk in Clock().steady(reader):
             first, last = min(first, int(chunk.t.min())), max(last, int(chunk.t.max()))
         return Survey(first, last, _size(reader)) if last >= first else Survey(0, -1, _size(reader))
     finally:
@@ -327,7 +327,7 @@ def _size(reader: Reader) -> tuple[int, int]:
     return int(reader.height), int(reader.width)
 
 
-def _open(read: Read) -> Reader:
+def open_read(read: Read) -> Reader:
     """A reader of a file's events. Raises InputError for a file without any."""
     from sensors.formats.detect import open_reader
 
@@ -340,7 +340,7 @@ def _open(read: Read) -> Reader:
     return reader
 
 
-def _code() -> tuple[Path, ...]:
+def reader_code() -> tuple[Path, ...]:
     """The source files that read recordings, and this one."""
     import sensors.formats
     import sensors.kernels

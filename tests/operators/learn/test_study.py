@@ -11,8 +11,8 @@ from evpipe.errors import UsageError
 from evpipe.recorder.aedat4 import Aedat4Writer
 from operators.learn import study as module
 from operators.learn.changes import changed
-from operators.learn.recipe import check
 from operators.learn.curves import BudgetPoint, DropPoint
+from operators.learn.recipe import check
 from operators.learn.study import Outcome, Result, Study, carry_out, read_study
 from operators.learn.study_report import arms, write
 from operators.model_card import Figures
