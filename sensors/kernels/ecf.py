@@ -72,7 +72,7 @@ def decode(data: Any, t: Any, x: Any, y: Any, p: Any) -> int:
                 c |= np.int64(data[at + 8 + k]) << (8 * k)
             at += 12
             items = (a >> 8, (a & 0xFF) | (b >> 16) << 8, (b & 0xFFFF) | (c >> 24) << 16, c & 0xFFFFFF)
-            for k in range(min(4, total - first)):
+            for k in range(min(4, int(total - first))):
                 item = items[k]
                 y[first + k] = (item >> 12) & 0x7FF
                 x[first + k] = (item >> 1) & 0x7FF
@@ -104,7 +104,7 @@ def decode(data: Any, t: Any, x: Any, y: Any, p: Any) -> int:
             c = np.int64(data[at + 4]) | np.int64(data[at + 5]) << 8
             at += 6
             items = (a >> 4, (a & 15) | (b >> 8) << 4, (b & 255) | (c >> 12) << 8, c & 0xFFF)
-            for k in range(min(4, total - first)):
+            for k in range(min(4, int(total - first))):
                 x[first + k] = items[k] >> 1
                 p[first + k] = items[k] & 1
         return total

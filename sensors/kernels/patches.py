@@ -110,14 +110,17 @@ def _cover(c: F32, x: Any, y: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _paint_patch(picture: F32, c: F32, channel: int, lo: I32, hi: I32) -> None:
+def _paint_patch(picture: F32, ramp: F32, c: F32, channel: int, lo: I32, hi: I32) -> None:
+    """One patch, row by row; `ramp` holds the columns' numbers. Each kind has a loop of its own, without branches."""
     height, width = picture.shape
     left, top, right, bottom = _bounds(c)
     soft = np.float32(0.0) if c[KIND] == SPOT else EDGE
     y0, y1 = max(0, int(np.ceil(top - soft))), min(height, int(np.floor(bottom + soft)) + 1)
+    if y0 >= y1:
+        return
     value, kx, ky, opacity = c[channel], c[KX], c[KY], c[OPACITY]
     cx, cy = np.float32(0.5 * (left + right)), np.float32(0.5 * (top + bottom))
-    quad, spot, half = c[KIND] == QUAD, c[KIND] == SPOT, np.float32(0.5) * EDGE
+    quad, half = c[KIND] == QUAD, np.float32(0.5) * EDGE
     g = c[G0 : G0 + 8]
     for y in range(y0, y1):
         row = np.float32(y)
@@ -132,13 +135,79 @@ def _paint_patch(picture: F32, c: F32, channel: int, lo: I32, hi: I32) -> None:
             continue
         lo[y], hi[y] = min(lo[y], x0), max(hi[y], x1)
         base = value + (row - cy) * ky
-        for x in range(x0, x1):
-            at = np.float32(x)
-            cover = opacity if ia <= at <= ib else _cover(c, at, row) * opacity
-            if spot:
-                picture[y, x] += cover * value
-            else:
-                picture[y, x] += cover * (base + (at - cx) * kx - picture[y, x])
+        if quad:
+            # Where the whole pixel is inside nothing need be asked.
+            i0, i1 = min(max(int(np.ceil(ia)), x0), x1), max(min(int(np.floor(ib)) + 1, x1), x0)
+            if i0 >= i1:
+                i0, i1 = x1, x1
+            _fill_rim(picture[y, x0:i0], ramp[x0:i0], c, row, base, cx)
+            _fill(picture[y, i0:i1], ramp[i0:i1], opacity, base, cx, kx)
+            _fill_rim(picture[y, i1:x1], ramp[i1:x1], c, row, base, cx)
+        elif c[KIND] == CAPSULE:
+            _fill_capsule(picture[y, x0:x1], ramp[x0:x1], c, row, base, cx)
+        elif c[KIND] == SPOT:
+            _fill_spot(picture[y, x0:x1], ramp[x0:x1], c, row, value)
+        else:
+            _fill_ellipse(picture[y, x0:x1], ramp[x0:x1], c, row, base, cx)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fill(pixels: F32, at: F32, opacity: Any, base: Any, cx: Any, kx: Any) -> None:
+    for k in range(len(pixels)):
+        pixels[k] += opacity * (base + (at[k] - cx) * kx - pixels[k])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fill_rim(pixels: F32, at: F32, c: F32, row: Any, base: Any, cx: Any) -> None:
+    """Pixels of a quad that a side may pass through."""
+    for k in range(len(pixels)):
+        cover = _cover(c, at[k], row) * c[OPACITY]
+        pixels[k] += cover * (base + (at[k] - cx) * c[KX] - pixels[k])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fill_capsule(pixels: F32, at: F32, c: F32, row: Any, base: Any, cx: Any) -> None:
+    one, zero, half = np.float32(1.0), np.float32(0.0), np.float32(0.5)
+    ax, ay, ra, dr = c[G0], c[G0 + 1], c[G0 + 4], c[G0 + 5] - c[G0 + 4]
+    bx, by, kx, opacity = c[G0 + 2] - ax, c[G0 + 3] - ay, c[KX], c[OPACITY]
+    dy, under = row - ay, bx * bx + by * by + np.float32(1e-3)
+    for k in range(len(pixels)):
+        dx = at[k] - ax
+        h = min(max((dx * bx + dy * by) / under, zero), one)
+        qx, qy = dx - h * bx, dy - h * by
+        cover = min(max((ra + h * dr - np.sqrt(qx * qx + qy * qy)) / EDGE + half, zero), one) * opacity
+        pixels[k] += cover * (base + (at[k] - cx) * kx - pixels[k])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fill_spot(pixels: F32, at: F32, c: F32, row: Any, value: Any) -> None:
+    one, zero, opacity = np.float32(1.0), np.float32(0.0), c[OPACITY]
+    ax, ay, a, b, d, e = c[G0], c[G0 + 1], c[G0 + 2], c[G0 + 3], c[G0 + 4], c[G0 + 5]
+    dy, det = row - ay, a * e - b * d
+    if abs(det) < 1e-3:
+        return
+    for k in range(len(pixels)):
+        dx = at[k] - ax
+        u, v = (dx * e - dy * d) / det, (dy * a - dx * b) / det
+        w = max(one - (u * u + v * v), zero)
+        pixels[k] += w * w * opacity * value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fill_ellipse(pixels: F32, at: F32, c: F32, row: Any, base: Any, cx: Any) -> None:
+    one, zero, half, tiny = np.float32(1.0), np.float32(0.0), np.float32(0.5), np.float32(1e-6)
+    ax, ay, a, b, d, e = c[G0], c[G0 + 1], c[G0 + 2], c[G0 + 3], c[G0 + 4], c[G0 + 5]
+    dy, det, kx, opacity = row - ay, a * e - b * d, c[KX], c[OPACITY]
+    if abs(det) < 1e-3:
+        return
+    for k in range(len(pixels)):
+        dx = at[k] - ax
+        u, v = (dx * e - dy * d) / det, (dy * a - dx * b) / det
+        r = np.sqrt(u * u + v * v) + tiny
+        gx, gy = (u * e - v * b) / det, (v * a - u * d) / det
+        slope = np.sqrt(gx * gx + gy * gy) / r
+        cover = min(max((one - r) / (slope + tiny) / EDGE + half, zero), one) * opacity
+        pixels[k] += cover * (base + (at[k] - cx) * kx - pixels[k])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -150,6 +219,7 @@ def paint(picture: F32, empty: F32, patches: F32, first: I32, order: I32, channe
     they become the spans painted now (lo >= hi: nothing in that row).
     """
     height, width = picture.shape
+    ramp = np.arange(width).astype(np.float32)
     for y in range(height):
         for x in range(lo[y], hi[y]):
             picture[y, x] = empty[y, x]
@@ -157,7 +227,7 @@ def paint(picture: F32, empty: F32, patches: F32, first: I32, order: I32, channe
     for k in order:
         for i in range(first[k], first[k + 1]):
             if patches[i, OPACITY] > 0:
-                _paint_patch(picture, patches[i], channel, lo, hi)
+                _paint_patch(picture, ramp, patches[i], channel, lo, hi)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

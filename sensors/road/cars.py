@@ -129,57 +129,24 @@ class CarPatches:
         self._middle = np.where(self._disc[:, None], self._points[:, 0], self._points.mean(1))
         inward = ((self._middle - np.array((0.0, 0.0, 0.6))) * self._normal).sum(-1) < 0
         self._normal[inward] *= -1.0
-        self._log = np.stack([log_channels(street, np.array(part.rgb), part.glow) for part in parts])
+        centre = np.where(self._disc[:, None], np.arange(4) > 0, False)[..., None] * self._points[:, :1]
+        self._corners = self._points + centre
+        glow = np.array([[part.glow] for part in parts])
+        self._log = log_channels(street, np.array([part.rgb for part in parts]), glow)
         self.count = len(parts)
 
     def on_screen(self, s: F64, q: float, ahead: float) -> tuple[F32, F32]:
         """Patches [T, P, COLUMNS] and ground spots [T, 2, COLUMNS] with the middle at `s` [T], driving `ahead` +-1."""
-        from sensors.kernels import patches as c
+        from sensors.kernels import traffic
 
-        street, view, T = self._street, self._street.view, len(s)
-        local = self._points
-        centre = np.where(self._disc[:, None], np.arange(4) > 0, False)[..., None] * local[:, :1]
-        points = local + centre
-        world_s = s[:, None, None] + ahead * points[..., 0]
-        x, y, z = view.project(street.to_room(world_s, q + ahead * points[..., 1], points[..., 2]))
-        out = np.zeros((T, self.count, c.COLUMNS), np.float32)
-        near = z.min((1, 2)) < 1.0
-        disc = self._disc
-        a = np.stack([x[..., 1] - x[..., 0], y[..., 1] - y[..., 0]], -1)
-        b = np.stack([x[..., 2] - x[..., 0], y[..., 2] - y[..., 0]], -1)
-        quads = np.stack([x, y], -1).reshape(T, self.count, 8)
-        discs = np.concatenate([np.stack([x[..., 0], y[..., 0]], -1), a, b, np.zeros((T, self.count, 2))], -1)
-        out[..., c.G0 : c.G0 + 8] = np.where(disc[None, :, None], discs, quads)
-        # Corners run clockwise on the screen: the kernel takes inside to be right of each side.
-        area = (np.roll(y, -1, -1) * x - np.roll(x, -1, -1) * y).sum(-1)
-        turned = (area < 0) & ~disc
-        geometry = out[..., c.G0 : c.G0 + 8]
-        geometry[turned] = geometry[turned][:, [0, 1, 6, 7, 4, 5, 2, 3]]
-        eye_s, eye_q = street.eye
-        eye = np.stack([ahead * (eye_s - s), np.full(T, ahead * (eye_q - q)), np.full(T, view.above_m)], -1)
-        facing = ((eye[:, None] - self._middle) * self._normal).sum(-1)
-        out[..., c.KIND] = np.where(disc, c.ELLIPSE, c.QUAD)
-        out[..., c.OPACITY] = (facing > 0) & ~near[:, None]
-        out[..., c.LUMINANCE : c.LUMINANCE + 4] = self._log
-        return out, self._ground(s, q, ahead, near)
-
-    def _ground(self, s: F64, q: float, ahead: float, near: Any) -> F32:
-        """The shadow under the car, and at night the pool of its headlights before it."""
-        from sensors.kernels import patches as c
-
-        street, car = self._street, self.car
-        out = np.zeros((len(s), 2, c.COLUMNS), np.float32)
-        for k, (shift, long, wide, depth) in enumerate(
-            ((0.0, 0.66 * car.length, 0.85 * car.width, -0.9), (0.5 * car.length + 4.5, 5.0, 2.0, 1.1))
-        ):
-            at = s + ahead * shift
-            x, y, z = street.view.project(street.to_room(at, np.full_like(at, q), np.zeros_like(at)))
-            xs, ys, zs = street.view.project(street.to_room(at + long, np.full_like(at, q), np.zeros_like(at)))
-            xq, yq, zq = street.view.project(street.to_room(at, np.full_like(at, q + wide), np.zeros_like(at)))
-            geometry = np.stack([x, y, xs - x, ys - y, xq - x, yq - y, 0 * x, 0 * x], -1)
-            out[:, k, c.G0 : c.G0 + 8] = geometry
-            out[:, k, c.KIND] = c.SPOT
-            gone = near | (np.minimum(z, np.minimum(zs, zq)) < 1.5)
-            out[:, k, c.OPACITY] = ~gone & (street.night or k == 0)
-            out[:, k, c.LUMINANCE : c.LUMINANCE + 4] = depth * (0.5 if street.night and k == 0 else 1.0)
-        return out
+        street, car, T = self._street, self.car, len(s)
+        out = np.zeros((T, self.count, traffic.COLUMNS), np.float32)
+        near = traffic.car(
+            street.seen_from, self._corners, self._disc, self._middle, self._normal, self._log, s, q, ahead, out
+        )
+        # The shadow under the car, and at night the pool of its headlights before it.
+        ground = np.zeros((T, 2, traffic.COLUMNS), np.float32)
+        shadow, pool = (0.0, 0.66 * car.length, 0.85 * car.width), (ahead * (0.5 * car.length + 4.5), 5.0, 2.0)
+        traffic.spot(street.seen_from, s, q, shadow, -0.9 * (0.5 if street.night else 1.0), near, ground[:, 0])
+        traffic.spot(street.seen_from, s, q, pool, 1.1, near if street.night else ~np.zeros(T, bool), ground[:, 1])
+        return out, ground

@@ -14,7 +14,7 @@ from sensors.road.cars import CarPatches, draw_car
 from sensors.road.retina import Painted
 from sensors.road.street import PAVEMENT_M, Street, draw_street, empty_street
 from sensors.road.truth import TRUTH, from_outline
-from sensors.road.walkers import Crowd, Walker, draw_walker
+from sensors.road.walkers import LIMBS, Crowd, Walker, colours, draw_walker
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -36,8 +36,10 @@ class _Lane:
         stop = rng.uniform(0.45, 0.85) * period if rng.random() < 0.5 else 10 * period
         wait = rng.uniform(1.0, 4.0)
         moving = np.clip(np.maximum(stop - t, t - stop - wait) / 2.5, 0.0, 1.0)
+        self._grid = np.arange(len(t) + 1) * 0.02
         self._metres = np.concatenate([[0.0], np.cumsum(moving * speed * 0.02)])
         self._period, self._start = len(t) * 0.02, rng.uniform(0, len(t) * 0.02)
+        self._begun = self.travelled(np.zeros(1))
         self._gap = float(rng.uniform(9.0, 45.0))
         self._rng = np.random.default_rng([*key, 1])
         self._behind = [float(-REACH_M - rng.uniform(0, 20))]
@@ -46,13 +48,12 @@ class _Lane:
         """Metres since time began, at `t` seconds."""
         t = t + self._start
         laps = np.floor(t / self._period)
-        grid = np.arange(len(self._metres)) * 0.02
-        metres: F64 = laps * self._metres[-1] + np.interp(t - laps * self._period, grid, self._metres)
+        metres: F64 = laps * self._metres[-1] + np.interp(t - laps * self._period, self._grid, self._metres)
         return metres
 
     def cars(self, t: F64) -> list[tuple[int, F64]]:
         """(number, place along the road [T]) of each car within reach at any moment of `t` [T]."""
-        metres = self.travelled(t) - self.travelled(np.zeros(1))
+        metres = self.travelled(t) - self._begun
         while self._behind[-1] < metres[-1] + REACH_M:
             self._behind.append(self._behind[-1] + 7.0 + float(self._rng.exponential(self._gap)))
         behind = np.array(self._behind)
@@ -90,6 +91,7 @@ class RoadScene:
         half = self.street.half_m
         self._lanes = [_Lane(side * half / 2, side, [seed, clip, _LANE, k]) for k, side in enumerate((1.0, -1.0))]
         self._cars: dict[tuple[int, int], CarPatches] = {}
+        self._logs: dict[int, F64] = {}
         interval = float(np.exp(rng.uniform(np.log(2.5), np.log(14.0))))
         self._streams: list[tuple[Any, float, list[_Walk], list[float]]] = [
             (np.random.default_rng([seed, clip, _WALK, k]), interval * (1, 1.4, 2.0)[k], [], [-80.0]) for k in range(3)
@@ -147,9 +149,9 @@ class RoadScene:
         T = len(t)
         parts: list[Any] = []
         ground: list[Any] = []
-        key: list[Any] = []
+        across: list[Any] = []
+        along: list[Any] = []
         labels, tracks = [0], [-1]
-        eye_s = self.street.eye[0]
         for k, n, s in cars:
             lane = self._lanes[k]
             if (k, n) not in self._cars:
@@ -158,7 +160,8 @@ class RoadScene:
             patches, spots = self._cars[k, n].on_screen(s, lane.q, lane.ahead)
             parts.append(patches)
             ground.append(spots)
-            key.append(_far(np.full(T, lane.q), s, eye_s, self.street.half_m))
+            across.append(np.full(T, lane.q))
+            along.append(s)
             labels.append(0)
             tracks.append(k * _LIFE + n)
         if people:
@@ -167,21 +170,29 @@ class RoadScene:
             ds, dq = np.array([w.ds for w in walks]), np.array([w.dq for w in walks])
             s = np.array([w.s for w in walks]) + ds * past
             q = np.array([w.q for w in walks]) + dq * past
-            crowd = Crowd([w.walker for w in walks], self.street)
+            crowd = Crowd([w.walker for w in walks], [self._colours(track, w) for track, w in people], self.street)
             bodies, shadows = crowd.on_screen(s, q, np.arctan2(dq, ds), np.hypot(ds, dq) * past)
-            for k, (track, _) in enumerate(people):
-                parts.append(bodies[:, k])
-                key.append(_far(q[:, k], s[:, k], eye_s, self.street.half_m))
-                labels.append(1)
-                tracks.append(track)
-            ground.append(shadows.reshape(T, -1, COLUMNS))
+            parts.append(bodies.reshape(T, -1, COLUMNS))
+            across += list(q.T)
+            along += list(s.T)
+            labels += [1] * len(people)
+            tracks += [track for track, _ in people]
+            ground.append(shadows)
         floor = np.concatenate(ground, 1) if ground else np.zeros((T, 0, COLUMNS), np.float32)
-        together: F32 = np.ascontiguousarray(np.concatenate([floor, *parts], 1), np.float32)
-        counts = [floor.shape[1], *(part.shape[1] for part in parts)]
+        together: F32 = np.concatenate([floor, *parts], 1)
+        counts = [floor.shape[1], *(self._cars[k, n].count for k, n, _ in cars), *[len(LIMBS)] * len(people)]
         first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-        keys = np.stack([np.full(T, np.inf), *key], -1)
+        keys = np.full((T, len(counts)), np.inf)
+        if across:
+            keys[:, 1:] = _far(np.stack(across, -1), np.stack(along, -1), self.street.eye[0], self.street.half_m)
         order = np.argsort(-keys, 1, kind="stable").astype(np.int32)
         return Painted(together, first, order), labels, tracks
+
+    def _colours(self, track: int, walk: _Walk) -> F64:
+        """A person's colours, looked up once."""
+        if track not in self._logs:
+            self._logs[track] = colours(walk.walker, self.street)
+        return self._logs[track]
 
     def truth(self, t_us: int) -> NDArray[np.void]:
         """The boxes at a moment (us): rows of `sensors.road.truth.TRUTH`, all that any pixel could see."""

@@ -5,12 +5,16 @@ Street axes: s along the road and q across it (away from the camera) in m, heigh
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensors.scenes.room import FLOOR, View
+
+if TYPE_CHECKING:
+    from sensors.kernels.traffic import Eye
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -41,6 +45,33 @@ class Street(NamedTuple):
         """Where the camera stands: s and q in m."""
         return -self.distance_m * np.sin(self.turn), -self.distance_m * np.cos(self.turn)
 
+    @property
+    def seen_from(self) -> Eye:
+        """The camera as the kernels take it."""
+        return _eye(self)
+
+
+@lru_cache(maxsize=16)
+def _eye(street: Street) -> Eye:
+    from sensors.kernels.traffic import Eye
+
+    view, (eye_s, eye_q) = street.view, street.eye
+    return Eye(
+        turn_c=float(np.cos(street.turn)),
+        turn_s=float(np.sin(street.turn)),
+        distance_m=street.distance_m,
+        above_m=view.above_m,
+        tilt_c=float(np.cos(view.tilt)),
+        tilt_s=float(np.sin(view.tilt)),
+        focal_px=view.focal_px,
+        half_w=view.width_px / 2,
+        half_h=view.height_px / 2,
+        roll_c=float(np.cos(view.roll)),
+        roll_s=float(np.sin(view.roll)),
+        eye_s=float(eye_s),
+        eye_q=float(eye_q),
+    )
+
 
 def draw_street(size: tuple[int, int], night: bool, rng: np.random.Generator) -> Street:
     """A camera on a pole or at a window, 3 to 6 m up, turned by up to 62 degrees towards along the road."""
@@ -58,10 +89,10 @@ def draw_street(size: tuple[int, int], night: bool, rng: np.random.Generator) ->
     return Street(view, turn, float(distance), half, zebra, night, gain, camera)
 
 
-def log_channels(street: Street, rgb: F64, glow: float = 0.0) -> F64:
+def log_channels(street: Street, rgb: F64, glow: Any = 0.0) -> F64:
     """Log luminance and the frame sensor's log red, green, blue [..., 4] of reflectances [..., 3] under this light.
 
-    `glow` is light of the thing's own, added to that of the street.
+    `glow` is light of the thing's own, added to that of the street: a number, or [..., 1].
     """
     lit = np.asarray(rgb) * (street.gain + glow)
     luminance = lit[..., 0] * 0.2126 + lit[..., 1] * 0.7152 + lit[..., 2] * 0.0722
@@ -73,7 +104,8 @@ def log_channels(street: Street, rgb: F64, glow: float = 0.0) -> F64:
 def _hash(*of: F64) -> F64:
     """A number in 0..1 for each cell."""
     total = sum(value * factor for value, factor in zip(of, (127.1, 311.7, 74.7), strict=False))
-    noise: F64 = (np.sin(total) * 43758.5453) % 1.0
+    noise: F64 = np.sin(total) * 43758.5453
+    noise -= np.floor(noise)
     return noise
 
 
@@ -92,7 +124,7 @@ def empty_street(street: Street, rng: np.random.Generator, oversample: int = 2) 
     s, q, h = eye_s + along * reach, eye_q + across * reach, view.above_m + up * reach
     rgb = np.empty((*s.shape, 3))
     glow = np.zeros(s.shape)
-    _paint_sky(rgb, up, street.night)
+    _paint_sky(rgb, up, ~ground, street.night)
     _paint_houses(rgb, glow, s, h, ~ground & (near < 400), street, rng)
     _paint_ground(rgb, s, q, ground, street, rng)
     if street.night:
@@ -106,47 +138,58 @@ def empty_street(street: Street, rng: np.random.Generator, oversample: int = 2) 
     return np.ascontiguousarray(log_channels(street, small).transpose(2, 0, 1), np.float32)
 
 
-def _paint_sky(rgb: F64, up: F64, night: bool) -> None:
-    height = up.clip(0, 0.6)[..., None]
-    rgb[:] = (np.array((0.10, 0.11, 0.16)) if night else np.array((0.95, 0.98, 1.05))) * (1.0 - 0.5 * height)
+def _paint_sky(rgb: F64, up: F64, above: Bool, night: bool) -> None:
+    height = up[above].clip(0, 0.6)[..., None]
+    rgb[above] = (np.array((0.10, 0.11, 0.16)) if night else np.array((0.95, 0.98, 1.05))) * (1.0 - 0.5 * height)
 
 
 def _paint_houses(rgb: F64, glow: F64, s: F64, h: F64, wall: Bool, street: Street, rng: np.random.Generator) -> None:
     shift = rng.uniform(0, 100)
     width = rng.uniform(8, 13)
+    # Only where there is wall: a hash costs as much as all the rest.
+    s, h = s[wall], h[wall]
+    if not len(s):
+        return
     house = np.floor((s + shift) / width)
-    roof = 5.5 + 5.0 * _hash(house, house)
-    inside = wall & (h < roof) & (h > -0.2)
-    tone = (0.16 + 0.32 * _hash(house, house * 3))[..., None]
-    tint = np.stack([1.05 + 0 * s, 0.85 + 0.2 * _hash(house), 0.7 + 0.35 * _hash(house * 7)], -1)
-    brick = 1.0 + 0.07 * (_hash(np.floor(s * 4), np.floor(h * 12)) - 0.5)
-    rgb[inside] = (tone * tint * brick[..., None])[inside]
+    numbers = np.arange(house.min(), house.max() + 1)
+    each = (house - numbers[0]).astype(np.int64)
+    roof = (5.5 + 5.0 * _hash(numbers, numbers))[each]
+    inside = (h < roof) & (h > -0.2)
+    tone = (0.16 + 0.32 * _hash(numbers, numbers * 3))[:, None]
+    tint = np.stack([1.05 + 0 * numbers, 0.85 + 0.2 * _hash(numbers), 0.7 + 0.35 * _hash(numbers * 7)], -1)
+    brick = 1.0 + 0.07 * (_hash(np.floor(s[inside] * 4), np.floor(h[inside] * 12)) - 0.5)
+    own = rgb[wall]
+    own[inside] = (tone * tint)[each[inside]] * brick[:, None]
     u, v = (s + shift) / 2.4, h / 3.0
     pane = inside & (np.abs(u % 1 - 0.5) < 0.24) & (np.abs(v % 1 - 0.55) < 0.23) & (h < roof - 0.7)
-    code = _hash(np.floor(u), np.floor(v))
-    rgb[pane] = (np.array((0.10, 0.12, 0.15)) + 0.25 * (code > 0.7)[..., None])[pane]
-    rgb[inside & (h > roof - 0.3)] *= 0.5
-    rgb[inside & (h < 0.5)] *= 0.6
+    code = _hash(np.floor(u[pane]), np.floor(v[pane]))
+    own[pane] = np.array((0.10, 0.12, 0.15)) + 0.25 * (code > 0.7)[..., None]
+    own[inside & (h > roof - 0.3)] *= 0.5
+    own[inside & (h < 0.5)] *= 0.6
     if street.night:
-        lit = pane & (code > 0.62)
-        rgb[lit] = (0.9, 0.7, 0.4)
-        glow[lit] += 0.55
+        lit = pane.copy()
+        lit[pane] = code > 0.62
+        own[lit] = (0.9, 0.7, 0.4)
+        glow[wall] += np.where(lit, 0.55, 0.0)
+    rgb[wall] = own
 
 
 def _paint_ground(rgb: F64, s: F64, q: F64, ground: Bool, street: Street, rng: np.random.Generator) -> None:
     half, edge = street.half_m, street.half_m + PAVEMENT_M
+    kind = rng.uniform(0, 1)
+    s, q = s[ground], q[ground]
     grain = _hash(np.floor(s * 9), np.floor(q * 9)) + _hash(np.floor(s * 2.1), np.floor(q * 2.1))
     on = np.abs(q)
-    kind = rng.uniform(0, 1)
     base = np.array((0.10, 0.16, 0.06)) if kind < 0.6 else np.array((0.22, 0.20, 0.17))
-    rgb[ground] = (base * (0.75 + 0.25 * grain[..., None]))[ground]
-    tiles = np.where((s % 0.9 < 0.05) | (q % 0.9 < 0.05), 0.8, 1.0)
-    path = ground & (on < edge)
-    rgb[path] = (0.30 * tiles * (0.95 + 0.05 * grain))[path][:, None]
-    rgb[ground & (np.abs(on - half) < 0.14)] = 0.42
-    road = ground & (on < half - 0.1)
-    rgb[road] = (0.105 * (0.9 + 0.1 * grain))[road][:, None] * np.array((1.0, 1.0, 1.04))
+    own = base * (0.75 + 0.25 * grain[..., None])
+    path = on < edge
+    tiles = np.where((s[path] % 0.9 < 0.05) | (q[path] % 0.9 < 0.05), 0.8, 1.0)
+    own[path] = (0.30 * tiles * (0.95 + 0.05 * grain[path]))[:, None]
+    own[np.abs(on - half) < 0.14] = 0.42
+    road = on < half - 0.1
+    own[road] = (0.105 * (0.9 + 0.1 * grain))[road][:, None] * np.array((1.0, 1.0, 1.04))
     line = road & (((np.abs(q) < 0.07) & (s % 6.0 < 3.0)) | (np.abs(on - half + 0.45) < 0.06))
     zebra = road & (np.abs(s - street.zebra_s) < 1.6)
-    rgb[line & ~zebra] = 0.52
-    rgb[zebra & (q % 1.1 < 0.55)] = 0.55
+    own[line & ~zebra] = 0.52
+    own[zebra & (q % 1.1 < 0.55)] = 0.55
+    rgb[ground] = own

@@ -77,57 +77,42 @@ def joints(stature: Any, stride: F64, vigour: Any) -> dict[str, tuple[Any, Any, 
     return at
 
 
-class Crowd:
-    """People of one moment: their colours are looked up once, their bodies computed together."""
+_JOINTS = tuple(dict.fromkeys(name for limb in LIMBS for name in limb[:2]))
+_ENDS = np.array([[_JOINTS.index(name) for name in limb[:2]] for limb in LIMBS])
+_RADII = np.array([limb[2:4] for limb in LIMBS])[..., None]
+_TRUNK = np.array([[name in ("pelvis", "waist", "chest")] * 2 for name, *_ in LIMBS])[..., None]
 
-    def __init__(self, walkers: list[Walker], street: Street) -> None:
+
+def colours(walker: Walker, street: Street) -> F64:
+    """Log luminance, red, green and blue [P, 4] of each limb in this street's light."""
+    return log_channels(street, walker.rgb[[limb[4] for limb in LIMBS]])
+
+
+class Crowd:
+    """People of one moment: their bodies are computed together; `logs` are the `colours` of each."""
+
+    def __init__(self, walkers: list[Walker], logs: list[F64], street: Street) -> None:
         self._street = street
         self._stature = np.array([w.stature for w in walkers])
-        self._build = np.array([w.build for w in walkers])
         self._vigour = np.array([w.vigour for w in walkers])
         self._phase = np.array([w.phase for w in walkers])
-        colours = np.stack([w.rgb for w in walkers])[:, [limb[4] for limb in LIMBS]]
-        self._log = log_channels(street, colours)
+        build = np.array([w.build for w in walkers])
+        self._radius = _RADII * np.where(_TRUNK, self._stature * build, self._stature)
+        self._log = np.stack(logs)
 
     def on_screen(self, s: F64, q: F64, heading: F64, metres: F64) -> tuple[F32, F32]:
-        """Patches [T, N, P, COLUMNS] and shadows [T, N, 1, COLUMNS] of people at `s` `q` [T, N] m who have walked
+        """Patches [T, N, P, COLUMNS] and shadows [T, N, COLUMNS] of people at `s` `q` [T, N] m who have walked
         `metres` [T, N]; `heading` [N] in rad from the road's direction."""
-        from sensors.kernels import patches as c
+        from sensors.kernels import traffic
 
-        view = self._street.view
         h = np.broadcast_to(self._stature, s.shape)
         at = joints(h, metres / (0.80 * h) + self._phase, self._vigour)
-        names = list(at)
-        body = np.stack([np.stack(np.broadcast_arrays(*at[name]), -1) for name in names], 2)
-        cos, sin = np.cos(heading)[:, None], np.sin(heading)[:, None]
-        ps = s[..., None] + body[..., 0] * cos - body[..., 1] * sin
-        pq = q[..., None] + body[..., 0] * sin + body[..., 1] * cos
-        x, y, z = view.project(self._street.to_room(ps, pq, body[..., 2]))
-        out = np.zeros((*s.shape, len(LIMBS), c.COLUMNS), np.float32)
-        scale = view.focal_px / np.maximum(z, 0.5)
-        for k, (a, b, ra, rb, _) in enumerate(LIMBS):
-            i, j = names.index(a), names.index(b)
-            wide = h * self._build if a in ("pelvis", "waist", "chest") else h
-            geometry = (
-                x[..., i],
-                y[..., i],
-                x[..., j],
-                y[..., j],
-                ra * wide * scale[..., i],
-                rb * wide * scale[..., j],
-            )
-            for m, value in enumerate(geometry):
-                out[..., k, c.G0 + m] = value
-        near = z.min(-1) < 1.0
-        out[..., c.KIND], out[..., c.OPACITY] = c.CAPSULE, ~near[..., None]
-        out[..., c.LUMINANCE : c.LUMINANCE + 4] = self._log
-        shadow = np.zeros((*s.shape, 1, c.COLUMNS), np.float32)
-        x, y, z = view.project(self._street.to_room(s, q, np.zeros_like(s)))
-        wide = 0.5 * view.focal_px / np.maximum(z, 0.5)
-        zero = np.zeros_like(x)
-        geometry = (x, y, wide, zero, zero, wide * view.above_m / np.maximum(z, 0.5))
-        for m, value in enumerate(geometry):
-            shadow[..., 0, c.G0 + m] = value
-        shadow[..., 0, c.KIND], shadow[..., 0, c.OPACITY] = c.SPOT, ~near
-        shadow[..., 0, c.LUMINANCE : c.LUMINANCE + 4] = -0.25 if self._street.night else -0.7
-        return out, shadow
+        body = np.empty((len(_JOINTS), 3, *s.shape))
+        for k, name in enumerate(_JOINTS):
+            body[k, 0], body[k, 1], body[k, 2] = at[name]
+        out = np.zeros((*s.shape, len(LIMBS), traffic.COLUMNS), np.float32)
+        ground = np.zeros((*s.shape, traffic.COLUMNS), np.float32)
+        turn = np.stack([np.cos(heading), np.sin(heading)])
+        shade = -0.25 if self._street.night else -0.7
+        traffic.crowd(self._street.seen_from, body, _ENDS, self._radius, self._log, s, q, turn, shade, out, ground)
+        return out, ground
