@@ -7,26 +7,28 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from torch import nn
 
+M = TypeVar("M", bound="nn.Module")
 
-class Ema:
+
+class Ema(Generic[M]):
     """`model` is the average, in eval mode, without gradients; `updates` counts.
 
     Published: decay 0.9999 and ramp 2000. Trainings of fewer than 5000 updates want the shorter memory set here, else
     the average never leaves its start. For resuming, keep `model.state_dict()` and `updates`.
     """
 
-    def __init__(self, model: nn.Module, decay: float = 0.999, ramp: float = 200.0, updates: int = 0) -> None:
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+    def __init__(self, model: M, decay: float = 0.999, ramp: float = 200.0, updates: int = 0) -> None:
+        self.model: M = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay = decay
         self.ramp = ramp
         self.updates = updates
 
-    def update(self, model: nn.Module) -> None:
+    def update(self, model: M) -> None:
         """Take in the model after one more update; what is no float (counters) is copied."""
         import torch
 

@@ -1,0 +1,1 @@
+"""Training and measuring spiking detectors: recipes, clips with boxes, and what becomes of them."""
