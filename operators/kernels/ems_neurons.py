@@ -30,18 +30,18 @@ def forward(
     T = currents.shape[0]
     for first in range(start, stop, _CHUNK):
         last = min(first + _CHUNK, stop)
+        # Updated in place and cut to the chunk, loops are vectorised: nothing can overlap, no index be negative.
+        u = after[first:last]
+        u[:] = before[first:last]
         for t in range(T):
-            x, o = currents[t], spikes[t]
-            h = before if t == 0 else after
-            for n in range(first, last):
-                u = h[n]
-                v = (zero if u > threshold else decay * u) + x[n]
-                after[n] = v
+            x, o = currents[t, first:last], spikes[t, first:last]
+            for n in range(len(u)):
+                h = u[n]
+                v = (zero if h > threshold else decay * h) + x[n]
+                u[n] = v
                 o[n] = one if v > threshold else zero
             if keep:
-                u_t = potentials[t]
-                for n in range(first, last):
-                    u_t[n] = after[n]
+                potentials[t, first:last] = u
 
 
 @njit(cache=True, nogil=True)
@@ -59,13 +59,14 @@ def backward(
         last = min(first + _CHUNK, stop)
         for back in range(T):
             t = T - 1 - back
-            go, u, gx = grad_spikes[t], potentials[t], grad_currents[t]
+            go, u, gx = grad_spikes[t, first:last], potentials[t, first:last], grad_currents[t, first:last]
             if back == 0:
-                for n in range(first, last):
+                rest = grad_after[first:last]
+                for n in range(len(u)):
                     slope = height if abs(u[n] - threshold) < half_width else zero
-                    gx[n] = go[n] * slope + grad_after[n]
+                    gx[n] = go[n] * slope + rest[n]
             else:
-                later = grad_currents[t + 1]
-                for n in range(first, last):
+                later = grad_currents[t + 1, first:last]
+                for n in range(len(u)):
                     slope = height if abs(u[n] - threshold) < half_width else zero
                     gx[n] = go[n] * slope + (zero if u[n] > threshold else decay * later[n])
