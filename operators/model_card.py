@@ -130,8 +130,8 @@ def as_yaml(struct: msgspec.Struct) -> str:
     return text.getvalue()
 
 
-def write(folder: Path, card: Card, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write a model folder; files already there are replaced."""
+def write(folder: Path, card: msgspec.Struct, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write a model folder with the card of its task; files already there are replaced."""
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True, exist_ok=True)

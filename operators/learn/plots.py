@@ -69,7 +69,7 @@ def _print(figure: Figure, target: io.BytesIO | Path) -> None:
 
 def loss(axes: Axes, log: Sequence[Epoch]) -> None:
     """Loss over epochs, the learning rate behind it."""
-    _clean(axes)
+    clean(axes)
     epochs = [line.epoch + 1 for line in log]
     rates = axes.twinx()
     rates.plot(epochs, [line.learning_rate for line in log], color=FAINT, linewidth=1, linestyle="--")
@@ -79,7 +79,7 @@ def loss(axes: Axes, log: Sequence[Epoch]) -> None:
     rates.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     for side in rates.spines.values():
         side.set_visible(False)
-    axes.plot(epochs, [line.loss for line in log], color=BLUE, linewidth=1.8, marker=_dots(log))
+    axes.plot(epochs, [line.loss for line in log], color=BLUE, linewidth=1.8, marker=marker(log))
     axes.set_ylim(0)
     axes.set_xlabel("epoch")
     axes.set_ylabel("training loss (squared error of rates)")
@@ -90,24 +90,24 @@ def loss(axes: Axes, log: Sequence[Epoch]) -> None:
 
 def accuracy(axes: Axes, log: Sequence[Epoch], test: float, chance: float) -> None:
     """Accuracy on training and validation windows over epochs; the epoch kept; the test figure of that epoch."""
-    _clean(axes)
+    clean(axes)
     epochs = [line.epoch + 1 for line in log]
     best = max(log, key=lambda line: (line.validation, line.epoch))
     axes.axhline(chance, color=FAINT, linewidth=1, linestyle=":")
     axes.text(epochs[0], chance, " chance", color=FAINT, va="bottom", fontsize=8)
     axes.plot(epochs, [line.train_accuracy for line in log], color=FAINT, label="training (augmented)")
     validation = [line.validation for line in log]
-    axes.plot(epochs, validation, color=BLUE, linewidth=1.8, marker=_dots(log), label="validation")
+    axes.plot(epochs, validation, color=BLUE, linewidth=1.8, marker=marker(log), label="validation")
     axes.plot(
         [best.epoch + 1], [best.validation], "o", ms=8, mfc="none", mew=1.6, color=BLUE, label="epoch kept", ls="none"
     )
     axes.plot([best.epoch + 1], [test], "D", color=ORANGE, label=f"test, measured once: {test:.1%}", ls="none")
     axes.set_ylim(0, 1.02)
-    _percent(axes)
+    percent(axes)
     axes.set_xlabel("epoch")
     axes.set_ylabel("windows answered right")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend(axes)
+    legend(axes)
 
 
 def confusion(axes: Axes, counts: NDArray[np.int64], names: Sequence[str]) -> None:
@@ -166,7 +166,7 @@ def attention(axes: Axes, scores: NDArray[np.float32], truth: NDArray[np.int64],
 
 def bars(axes: Axes, names: Sequence[str], values: Sequence[float], unit: str, form: str, color: str = BLUE) -> None:
     """Level bars with their numbers, the first one on top."""
-    _clean(axes)
+    clean(axes)
     axes.grid(axis="y", visible=False)
     drawn = axes.barh(range(len(values)), values, color=color, height=0.62)
     axes.bar_label(drawn, [form.format(value) for value in values], padding=4, color=INK, fontsize=9)
@@ -178,7 +178,7 @@ def bars(axes: Axes, names: Sequence[str], values: Sequence[float], unit: str, f
 
 def budgets(axes: Axes, lines: Mapping[str, Sequence[BudgetPoint]], chance: float) -> None:
     """Accuracy against the time that the decision may use, one line for each name (several seeds: mean and sd)."""
-    _clean(axes)
+    clean(axes)
     for (name, points), color in zip(lines.items(), _colors(len(lines)), strict=True):
         x = [point.budget_ms for point in points]
         y = [point.accuracy for point in points]
@@ -198,12 +198,12 @@ def budgets(axes: Axes, lines: Mapping[str, Sequence[BudgetPoint]], chance: floa
     axes.set_xlabel("time budget: the last ... ms of the window")
     axes.set_ylabel("windows answered right")
     if len(lines) > 1:
-        _legend(axes)
+        legend(axes)
 
 
 def drops(axes: Axes, lines: Mapping[str, Sequence[DropPoint]], chance: float) -> None:
     """Accuracy against the share of frames left out: chosen by attention, the quietest, or at random (dashed)."""
-    _clean(axes)
+    clean(axes)
     one = len(lines) == 1
     for (name, points), color in zip(lines.items(), _colors(len(lines)), strict=True):
         x = np.array([point.share for point in points])
@@ -230,12 +230,12 @@ def drops(axes: Axes, lines: Mapping[str, Sequence[DropPoint]], chance: float) -
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_xlabel("frames left out")
     axes.set_ylabel("windows answered right")
-    _legend(axes)
+    legend(axes)
 
 
 def dots(axes: Axes, values: Mapping[str, Sequence[float]], unit: str, *, share: bool) -> None:
     """Every seed's value as a dot, arm by arm, with mean and standard deviation beside them."""
-    _clean(axes)
+    clean(axes)
     axes.grid(axis="x", visible=False)
     for place, ((_, found), color) in enumerate(zip(values.items(), _colors(len(values)), strict=True)):
         if not found:
@@ -248,10 +248,10 @@ def dots(axes: Axes, values: Mapping[str, Sequence[float]], unit: str, *, share:
     axes.set_xlim(-0.6, len(values) - 0.4)
     axes.set_ylabel(unit)
     if share:
-        _percent(axes, decimals=1)
+        percent(axes, decimals=1)
 
 
-def _clean(axes: Axes) -> None:
+def clean(axes: Axes) -> None:
     """A light frame: no box, a faint grid behind."""
     for name, side in axes.spines.items():
         side.set_visible(name in ("left", "bottom"))
@@ -263,11 +263,13 @@ def _clean(axes: Axes) -> None:
     axes.yaxis.label.set_color(INK)
 
 
-def _percent(axes: Axes, decimals: int = 0) -> None:
+def percent(axes: Axes, decimals: int = 0) -> None:
+    """Shares on the upright axis as per cent."""
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=decimals))
 
 
-def _legend(axes: Axes) -> None:
+def legend(axes: Axes) -> None:
+    """A legend where it hides least."""
     axes.legend(loc="best", frameon=True, framealpha=0.9, edgecolor="none", fontsize=8, labelcolor=INK)
 
 
@@ -276,7 +278,7 @@ def _limits(axes: Axes, values: Sequence[float], chance: float) -> None:
     low = max(0.0, math.floor(10 * (min(values) - 0.03)) / 10)
     high = min(1.0, math.ceil(10 * (max(*values, chance) + 0.05)) / 10)
     axes.set_ylim(low, high + 0.06 * (high - low))
-    _percent(axes)
+    percent(axes)
     corner = ("axes fraction", "data" if chance >= low else "axes fraction")
     text = "chance" if chance >= low else f"chance, {chance:.1%}, lies below"
     if chance >= low:
@@ -289,5 +291,6 @@ def _colors(count: int) -> list[str]:
     return [SERIES[k % len(SERIES)] for k in range(count)]
 
 
-def _dots(log: Sequence[Any]) -> str:
+def marker(log: Sequence[Any]) -> str:
+    """Dots on the curves of trainings so short that a line would not show."""
     return "o" if len(log) < 4 else ""

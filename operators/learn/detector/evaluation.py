@@ -149,7 +149,7 @@ def measure(
     figures |= scores
     if other is not None:
         figures["state"] = _of_state(clips, labels, mode, own, other, asked["all"])
-    figures |= costs(card, firing, share_of_inputs(clips, moments, T), with_relu=relu is not None)
+    figures |= costs(card, firing, share_of_inputs(clips, moments), with_relu=relu is not None)
     figures["streamed"] = same
     return Measured(figures, curves, asked, found, clips)
 
@@ -277,7 +277,7 @@ def rates_of(table: Sequence[Convolution], rates: Sequence[float]) -> dict[str, 
     return named
 
 
-def share_of_inputs(clips: BinClips, moments: I64, bins: int) -> float:
+def share_of_inputs(clips: BinClips, moments: I64) -> float:
     """The share of input entries with an event, in the clips that moments are of."""
     there = [clips.counts[clip] for clip in np.unique(moments[:, 0]).tolist()]
     return float(np.mean([np.count_nonzero(counts) / counts.size for counts in there]))

@@ -45,7 +45,7 @@ LONG_CLIP_US = 2_500_000
 
 ENOUGH = 0.75  # of the moments that short clips could use: then long ones are taken
 DAVIS346 = (260, 346)
-RECORDINGS = (".raw", ".aedat", ".aedat4", ".es", ".bin", ".dat")
+RECORDINGS = (".raw", ".dat", ".aedat", ".aedat4", ".es", ".bin", ".h5", ".hdf5", ".npz", ".bag", ".mcap", ".db3")
 
 I64 = NDArray[np.int64]
 

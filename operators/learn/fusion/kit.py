@@ -188,12 +188,12 @@ class _Run:
         folder = self._out / "model"
         card = _card(self._recipe, self._pairs, self.log, compared or {})
         arrays = arrays_of(self._net) | baseline.arrays_of(fitted)
-        write(folder, card, arrays)  # type: ignore[arg-type]
+        write(folder, card, arrays)
         measured = measure(
             folder, card, test, partial(self._say.step, f"measuring {self._recipe.name}", unit="passes")
         )  # fmt: skip
         self.card = msgspec.structs.replace(card, figures=measured.figures)
-        write(folder, self.card, arrays)  # type: ignore[arg-type]
+        write(folder, self.card, arrays)
         return measured
 
 

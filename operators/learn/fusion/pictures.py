@@ -23,7 +23,7 @@ SHOWN = {"both": ("both", BLUE, ""), "rgb": ("RGB alone", ORANGE, ""), "events":
 
 def loss(axes: Axes, log: Sequence[Epoch]) -> None:
     """Cross entropy of the training pairs over epochs, the learning rate behind it."""
-    plots._clean(axes)
+    plots.clean(axes)
     epochs = [line.epoch + 1 for line in log]
     rates = axes.twinx()
     rates.plot(epochs, [line.learning_rate for line in log], color=FAINT, linewidth=1, linestyle="--")
@@ -32,7 +32,7 @@ def loss(axes: Axes, log: Sequence[Epoch]) -> None:
     rates.tick_params(colors=FAINT, length=0, labelsize=8)
     for side in rates.spines.values():
         side.set_visible(False)
-    axes.plot(epochs, [line.loss for line in log], color=BLUE, linewidth=1.8, marker=plots._dots(log))
+    axes.plot(epochs, [line.loss for line in log], color=BLUE, linewidth=1.8, marker=plots.marker(log))
     axes.set_ylim(0)
     axes.set_xlabel("epoch")
     axes.set_ylabel("cross entropy of training pairs")
@@ -43,7 +43,7 @@ def loss(axes: Axes, log: Sequence[Epoch]) -> None:
 
 def accuracy(axes: Axes, log: Sequence[Epoch], test: float, chance: float) -> None:
     """Validation clips answered right over epochs, by condition and in the mean; the epoch kept; its test figure."""
-    plots._clean(axes)
+    plots.clean(axes)
     epochs = [line.epoch + 1 for line in log]
     best = max(log, key=lambda line: (line.validation, line.epoch))
     axes.axhline(chance, color=FAINT, linewidth=1, linestyle=":")
@@ -53,20 +53,20 @@ def accuracy(axes: Axes, log: Sequence[Epoch], test: float, chance: float) -> No
         if len(log[-1].conditions) > 1:
             axes.plot(epochs, [line.conditions[name] for line in log], color=color, linewidth=0.9, label=name)
     validation = [line.validation for line in log]
-    axes.plot(epochs, validation, color=BLUE, linewidth=2, marker=plots._dots(log), label="validation, mean")
+    axes.plot(epochs, validation, color=BLUE, linewidth=2, marker=plots.marker(log), label="validation, mean")
     axes.plot([best.epoch + 1], [best.validation], "o", ms=8, mfc="none", mew=1.6, color=BLUE, label="epoch kept")
     axes.plot([best.epoch + 1], [test], "D", color=ORANGE, label=f"test, measured once: {test:.1%}", ls="none")
     axes.set_ylim(0, 1.02)
-    plots._percent(axes)
+    plots.percent(axes)
     axes.set_xlabel("epoch")
     axes.set_ylabel("clips answered right")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    plots._legend(axes)
+    plots.legend(axes)
 
 
 def conditions(axes: Axes, figures: Mapping[str, Any], compared: Mapping[str, Any]) -> None:
     """Clips answered right under each condition: by modality, by networks trained alone, by the best regression."""
-    plots._clean(axes)
+    plots.clean(axes)
     axes.grid(axis="x", visible=False)
     names = list(figures["conditions"])
     found = figures["conditions"]
@@ -86,7 +86,7 @@ def conditions(axes: Axes, figures: Mapping[str, Any], compared: Mapping[str, An
     axes.axhline(figures["chance"], color=FAINT, linewidth=1, linestyle=":")
     axes.set_xticks(range(len(names)), names)
     axes.set_ylim(0, 1.12)
-    plots._percent(axes)
+    plots.percent(axes)
     axes.set_ylabel("clips answered right")
     axes.legend(
         loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3, frameon=False, fontsize=8, labelcolor=INK
