@@ -50,10 +50,14 @@ MAY_DIFFER = 0.1
 
 
 class Found(NamedTuple):
-    """What one method finds at moments, rows (clip, last bin) int64 [n, 2], in sensor pixels."""
+    """What one method finds at moments, rows (clip, last bin) int64 [n, 2], in sensor pixels.
+
+    `boxes`: all that average precision counts; `shown`: those that a viewer sees live, with the live thresholds.
+    """
 
     moments: I64
     boxes: list[Boxes]
+    shown: list[Boxes]
 
 
 class Score(NamedTuple):
@@ -124,7 +128,7 @@ def measure(
         found = {"network": own}
         if clustering is not None:
             boxes = [boxes_at(clustering, clips, clip, last) for clip, last in moments.tolist()]
-            found["clustering"] = Found(moments, boxes)
+            found["clustering"] = Found(moments, boxes, [each.where(each.scores > SURE) for each in boxes])
         if relu is not None:
             lean_relu = folded(relu).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             found["relu"] = answered(lean_relu, T, clips, moments, Firing(), carried=True, step=told(1))
@@ -141,10 +145,10 @@ def measure(
     for rule, mask in asked.items():
         curves[rule], scores[rule] = {}, {}
         for method, each in found.items():
-            pictures = compared(clips, each, mask)
+            pictures = compared(clips, moments, each.boxes, mask)
             scores[rule][method], figures["evaluator"] = scored(pictures, labels, clips.sensor)
             curves[rule][method] = [curve(pictures, label) for label in range(len(labels))]
-            scores[rule][method] |= _sure(curves[rule][method])
+            scores[rule][method] |= _sure(compared(clips, moments, each.shown, mask), len(labels))
     figures |= {key: scores["all"]["network"][key] for key in ("ap50", "ap")}
     figures |= scores
     if other is not None:
@@ -208,18 +212,20 @@ def answered(
 ) -> Found:
     """What a network (folded) finds at moments; see `operators.learn.detector.answers.read`."""
     places = {tuple(row): k for k, row in enumerate(moments.tolist())}
-    boxes: list[Boxes | None] = [None] * len(moments)
+    found: dict[int, tuple[Boxes, Boxes]] = {}
     for done, answer in enumerate(read(lean, bins, clips, moments, firing, carried=carried)):
-        boxes[places[answer.clip, answer.last]] = found_boxes(answer, lean, EVALUATION, clips.letterbox)
+        counted, shown = (found_boxes(answer, lean, each, clips.letterbox) for each in (EVALUATION, LIVE))
+        found[places[answer.clip, answer.last]] = counted, shown
         if done % 50 == 0:
             step(done, len(moments))
-    return Found(moments, [each for each in boxes if each is not None])
+    ordered = [found[place] for place in range(len(moments))]
+    return Found(moments, [boxes for boxes, _ in ordered], [shown for _, shown in ordered])
 
 
-def compared(clips: BinClips, found: Found, asked: Mask) -> list[Picture]:
+def compared(clips: BinClips, moments: I64, found: Sequence[Boxes], asked: Mask) -> list[Picture]:
     """What is asked for and what was found, moment by moment, without what nobody asks for."""
     seen = []
-    for (clip, last), boxes in zip(found.moments.tolist(), found.boxes, strict=True):
+    for (clip, last), boxes in zip(moments.tolist(), found, strict=True):
         rows, wanted = clips.at(clip, last), asked[clips.first[clip, last] : clips.first[clip, last + 1]]
         ignored = true_boxes(rows[~wanted], clips.letterbox)
         seen.append(without_ignored(Picture(true_boxes(rows[wanted], clips.letterbox), boxes), ignored))
@@ -321,14 +327,16 @@ def _streamed(lean: EmsYolo, card: DetectorCard, mode: Mode, clips: BinClips, ow
     for clip in np.unique(own.moments[:, 0])[:STREAMED].tolist():
         stream = Stream(lean, T, mode)
         for last in range(min(0, length - T), length):
-            reading = stream.push(torch.from_numpy(binary(clips, clip, last, last + 1)))
+            # Bins before a clip's start are empty.
+            picture = binary(clips, clip, max(0, last), max(0, last) + 1) * np.float32(last >= 0)
+            reading = stream.push(torch.from_numpy(picture))
             place = places.get((clip, last))
             if reading is None or place is None or reading.bins < T:
                 continue
             answer = Answer(clip, last, (reading.raw4[0].numpy(), reading.raw5[0].numpy()))
-            live = found_boxes(answer, lean, EVALUATION, clips.letterbox)
+            live = found_boxes(answer, lean, LIVE, clips.letterbox)
             total += 1
-            same += alike(live, own.boxes[place])
+            same += alike(live, own.shown[place])
     if total - same > MAY_DIFFER * total:
         raise NodeError(
             f"model '{card.name}': bin by bin, other boxes are found than in batches at {total - same} of {total} "
@@ -339,18 +347,18 @@ def _streamed(lean: EmsYolo, card: DetectorCard, mode: Mode, clips: BinClips, ow
 
 
 def alike(one: Boxes, other: Boxes) -> bool:
-    """Whether both hold the same boxes among those that are shown live: labels, scores to 1 %, edges to a pixel."""
-    first, second = (boxes.where(boxes.scores > SURE) for boxes in (one, other))
-    if len(first.labels) != len(second.labels):
+    """Whether both hold the same boxes: labels, scores to 1 %, edges to a pixel."""
+    if len(one.labels) != len(other.labels):
         return False
     # Equal scores may come in another order.
-    overlaps = iou(first.corners.astype(np.float64), second.corners.astype(np.float64))
+    overlaps = iou(one.corners.astype(np.float64), other.corners.astype(np.float64))
     if not len(overlaps):
         return True
-    partner = np.where(first.labels[:, None] == second.labels[None], overlaps, -1).argmax(1)
-    near = np.abs(first.corners - second.corners[partner]).max(initial=0) <= 1
-    sure = np.abs(first.scores - second.scores[partner]).max(initial=0) <= 0.01
-    return bool((first.labels == second.labels[partner]).all() and near and sure)
+    partner = np.where(one.labels[:, None] == other.labels[None], overlaps, -1).argmax(1)
+    near = np.abs(one.corners - other.corners[partner]).max() <= 1
+    sure = np.abs(one.scores - other.scores[partner]).max() <= 0.01
+    different = len(np.unique(partner)) == len(partner)
+    return bool((one.labels == other.labels[partner]).all() and near and sure and different)
 
 
 def _of_state(
@@ -358,11 +366,11 @@ def _of_state(
 ) -> dict[str, Any]:
     """From rest (as the modes clip and sliding) against a carried state (continuous), at the same moments."""
     places = {tuple(row): k for k, row in enumerate(own.moments.tolist())}
-    mine = Found(other.moments, [own.boxes[places[tuple(row)]] for row in other.moments.tolist()])
-    pair = {"carried": mine, "from_rest": other} if mode == "continuous" else {"carried": other, "from_rest": mine}
+    mine = [own.boxes[places[tuple(row)]] for row in other.moments.tolist()]
+    carried, from_rest = (mine, other.boxes) if mode == "continuous" else (other.boxes, mine)
     told: dict[str, Any] = {"moments": len(other.moments)}
-    for name, found in pair.items():
-        figures, _ = scored(compared(clips, found, asked), labels, clips.sensor)
+    for name, found in (("carried", carried), ("from_rest", from_rest)):
+        figures, _ = scored(compared(clips, other.moments, found, asked), labels, clips.sensor)
         told[name] = {key: figures[key] for key in ("ap50", "ap")}
     return told
 
@@ -377,13 +385,11 @@ def _plain(score: Score) -> dict[str, Any]:
     return {"ap50": _rounded(score.ap50), "ap": _rounded(score.ap), "boxes": score.boxes}
 
 
-def _sure(curves: Sequence[Curve]) -> dict[str, Any]:
-    """Precision and recall of the boxes that are shown live, over all classes."""
-    shown = [np.flatnonzero(each.score > SURE) for each in curves]
-    right = sum(
-        round(float(each.recall[rows[-1]]) * each.truths) for each, rows in zip(curves, shown, strict=True) if len(rows)
-    )
-    number, truths = sum(map(len, shown)), sum(each.truths for each in curves)
+def _sure(pictures: Sequence[Picture], classes: int) -> dict[str, Any]:
+    """Precision and recall of the boxes that are shown live, over all classes, at an overlap of a half."""
+    curves = [curve(pictures, label) for label in range(classes)]
+    right = sum(round(float(each.recall[-1]) * each.truths) for each in curves if len(each.recall))
+    number, truths = sum(len(each.recall) for each in curves), sum(each.truths for each in curves)
     return {
         "precision_shown": _rounded(right / number if number else float("nan")),
         "recall_shown": _rounded(right / truths if truths else float("nan")),

@@ -8,9 +8,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from evpipe.errors import InputError, UsageError
+from evpipe.errors import UsageError
 from operators.detection.coco import average_precision
 from operators.detector_card import DetectorCard, read_detector_card
 from operators.detector_network import Detector
@@ -19,19 +18,17 @@ from operators.learn.detector import clustering, words
 from operators.learn.detector.answers import all_moments
 from operators.learn.detector.clips import BinClips, prepare
 from operators.learn.detector.clustering import Clustering
-from operators.learn.detector.evaluation import Measured, measure, measure_speed
-from operators.learn.detector.recipe import DetectorRecipe, Folder, check, read_recipe
+from operators.learn.detector.evaluation import measure, measure_speed
+from operators.learn.detector.recipe import DetectorRecipe, Folder, Sampling, check, read_recipe
 from operators.learn.detector.report import write as write_report
 from operators.learn.detector.training import Trained, detector_of, train
 from operators.learn.kits import Evaluation
 from operators.learn.progress import Progress
 from operators.learn.recipe import Split
-from operators.model_card import as_yaml, read_arrays, write
-from operators.nets.ems_stored import load
-from operators.nets.ems_yolo import EmsYolo
-from operators.nets.relu_yolo import ReluYolo
+from operators.model_card import as_yaml, write
+from operators.nets.ems_stored import arrays_of, load
 
-RELU = "relu"  # where its weights stand in a model's arrays, and its files in the folder of a training
+RELU = "relu"  # the network to compare with: the name of its folder, figures and arrays
 
 
 def produce(
@@ -46,8 +43,8 @@ def produce(
 ) -> DetectorCard:
     """Make clips, train, fit the baseline, measure on the test split, and write `out`/model; returns its card.
 
-    Where the recipe says `compare`, the same layout with ReLU is trained likewise, below `out`/relu; its weights go
-    along in the model's file, for the comparison to be repeated. Clips are kept in `data` (default `out`/data) and
+    Where the recipe says `compare`, the same layout with ReLU is trained with the same updates, its model in
+    `out`/relu; what it is worth stands on the card under training. Clips are kept in `data` (default `out`/data) and
     found again there. Raises UsageError for data that the recipe cannot be trained on, or without the library that
     measures.
     """
@@ -74,25 +71,32 @@ def produce(
     rules = clustering.fit(
         clips, all_moments(clips, recipe.input.bins), clips.learnable(recipe.sampling), recipe.seed
     )  # fmt: skip
-    folder = out / "model"
-    card = _card(recipe, clips, detector, trained, compared, rules)
-    arrays = _arrays(trained.net, "network") | (_arrays(compared.net, RELU) if compared else {})
-    write(folder, card, arrays)  # type: ignore[arg-type]
+    card = _card(recipe, clips, detector, trained, rules)
+    arrays = arrays_of(trained.net)
+    write(out / "model", card, arrays)
     test = _clips(recipe, "test", data, jobs, say)
-    measured = _measured(folder, card, test, say)
-    card = msgspec.structs.replace(card, figures=measured.figures)
-    write(folder, card, arrays)  # type: ignore[arg-type]
-    speeds = measure_speed(trained.net, card, test)
-    page = write_report(
-        out / "report", card, trained.log, as_yaml(recipe), measured, speeds, compared.log if compared else ()
-    )
+    step = partial(say.step, "measuring on the test data", unit="moments")
+    net = load(out / "model", card)
+    relu = compared.net if compared else None
+    measured = measure(net, card, test, recipe.sampling.least_events, clustering=rules, relu=relu, step=step)
+    figures, beside = _apart(measured.figures)
+    card = msgspec.structs.replace(card, figures=figures)
+    if compared is not None:
+        card = msgspec.structs.replace(card, training=card.training | {"compared": beside})
+        # Under another name: an operator that runs spiking networks does not take these for such a one.
+        weights = {f"{RELU}.{name.removeprefix('network.')}": array for name, array in arrays_of(compared.net).items()}
+        about = f"{card.about} With ReLU in place of spiking neurons, to compare: no operator runs it."
+        other = msgspec.structs.replace(card, name=f"{card.name}_{RELU}", about=about, burn_in=False, figures={})
+        write(out / RELU / "model", other, weights)
+    write(out / "model", card, arrays)
+    page = write_report(out / "report", card, trained.log, as_yaml(recipe), measured)
     say(f"what was learned, in pictures: {page}")
     return card
 
 
 def told(card: DetectorCard) -> str:
     """The end of a training in one line."""
-    return words.line(card.figures)
+    return words.line(card.figures, card.training.get("compared", {}))
 
 
 def evaluate(folder: Path, data: str | None, say: Progress, *, jobs: int, clips: Path) -> Evaluation:
@@ -104,10 +108,18 @@ def evaluate(folder: Path, data: str | None, say: Progress, *, jobs: int, clips:
     average_precision([], [], 1, 1)
     card = read_detector_card(folder)
     test = _clips(_measured_on(card, data), "test", clips, jobs, say)
-    measured = _measured(folder, card, test, say)
-    speeds = measure_speed(load(folder, card), card, test)
-    lines = [*words.summary(measured.figures), ("per bin", words.speeds(speeds))]
-    return Evaluation(measured.figures, words.text(card.name, lines, measured.figures))
+    net, rules = load(folder, card), card.training.get("clustering")
+    measured = measure(
+        net,
+        card,
+        test,
+        _sampling(card).least_events,
+        clustering=None if rules is None else msgspec.convert(rules, Clustering),
+        step=partial(say.step, "measuring", unit="moments"),
+    )
+    lines = [*words.summary(measured.figures), ("per bin", words.speeds(measure_speed(net, card, test)))]
+    compared = {} if data is not None else card.training.get("compared", {})
+    return Evaluation(measured.figures, words.text(card.name, lines, measured.figures, compared))
 
 
 def page(card: DetectorCard, folder: Path) -> str:
@@ -115,8 +127,9 @@ def page(card: DetectorCard, folder: Path) -> str:
     size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
     lines = words.about(card, f"{folder} ({size / 1e6:.1f} MB)")
     if not card.figures:
-        return words.text(card.name, lines, {})
-    return words.text(card.name, [*lines, *words.summary(card.figures), ("repeat", card.repeat)], card.figures)
+        return words.text(card.name, lines, {}, {})
+    lines += [*words.summary(card.figures), ("repeat", card.repeat)]
+    return words.text(card.name, lines, card.figures, card.training.get("compared", {}))
 
 
 def recipe_of(card: DetectorCard) -> DetectorRecipe:
@@ -128,44 +141,33 @@ def recipe_of(card: DetectorCard) -> DetectorRecipe:
 
 def _fields(card: DetectorCard) -> dict[str, Any]:
     """What a card tells of its recipe, but for the data."""
-    network = msgspec.to_builtins(card.network)
-    del network["classes"]
+    network = {key: value for key, value in msgspec.to_builtins(card.network).items() if key != "classes"}
+    network = card.training.get("network", network)
     fields: dict[str, Any] = {"evpipe_recipe": 1, "task": "detect", "name": card.name, "about": card.about}
-    fields |= {"licence": card.licence, "network": network, "input": msgspec.to_builtins(card.input)}
+    given = card.training.get("input", msgspec.to_builtins(card.input))
+    fields |= {"licence": card.licence, "network": network, "input": dict(given)}
     return fields | {key: card.training[key] for key in _TOLD if key in card.training}
 
 
-_TOLD = ("sampling", "augment", "schedule", "compare", "seed")
+_TOLD = ("sampling", "augment", "schedule", "seed")
 
 
-def _measured(folder: Path, card: DetectorCard, test: BinClips, say: Progress) -> Measured:
-    """Measure the files of a model folder beside what they hold to compare with."""
-    rules = card.training.get("clustering")
-    sampling = msgspec.convert(_fields(card) | {"data": {"source": "folder", "path": "."}}, DetectorRecipe).sampling
-    relu = None
-    if "relu" in card.training:
-        relu = ReluYolo(card.network)
-        state = relu.state_dict()
-        wanted = {name: tuple(tensor.shape) for name, tensor in state.items() if tensor.is_floating_point()}
-        try:
-            stored = read_arrays(folder, RELU, wanted)
-        except InputError:
-            relu = None
-            say(f"{folder}: the weights of the ReLU network are not there: measured without it")
-        else:
-            import torch
+def _sampling(card: DetectorCard) -> Sampling:
+    """How boxes were chosen in training, of which the second rule of an evaluation takes the least number of events."""
+    return msgspec.convert(card.training.get("sampling", {}), Sampling)
 
-            for name, array in stored.items():
-                state[name].copy_(torch.from_numpy(array))
-    return measure(
-        load(folder, card),
-        card,
-        test,
-        sampling.least_events,
-        clustering=None if rules is None else msgspec.convert(rules, Clustering),
-        relu=relu,
-        step=partial(say.step, "measuring", unit="moments"),
-    )
+
+def _apart(figures: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The figures that the model's own folder repeats, and those of the ReLU network, which is not shipped."""
+    beside: dict[str, Any] = {}
+    own = dict(figures)
+    for rule in words.RULES:
+        if RELU in own[rule]:
+            beside[rule] = own[rule][RELU]
+            own[rule] = {method: of for method, of in own[rule].items() if method != RELU}
+    if "energy_relu_uj" in own:
+        beside["energy_uj"] = own.pop("energy_relu_uj")
+    return own, beside
 
 
 def _train(
@@ -184,15 +186,6 @@ def _train(
     )
 
 
-def _arrays(net: EmsYolo, part: str) -> dict[str, NDArray[Any]]:
-    """A network's weights and statistics, not folded, as `operators.nets.ems_stored.load` wants them."""
-    return {
-        f"{part}.{name}": tensor.detach().cpu().numpy()
-        for name, tensor in net.state_dict().items()
-        if tensor.is_floating_point()
-    }
-
-
 def _clips(recipe: DetectorRecipe, split: Split, folder: Path, jobs: int, say: Progress) -> BinClips:
     clips = prepare(recipe, split, folder, jobs, lambda done, total: say.step(f"{split} recordings", done, total), say)
     numbers = np.bincount(clips.boxes["label"], minlength=len(clips.names))
@@ -208,8 +201,8 @@ def _check_boxes(recipe: DetectorRecipe, clips: BinClips, validation: BinClips) 
         if not number:
             raise UsageError(
                 f"recipe '{recipe.name}': none of the {len(each.boxes)} boxes of the {split} data can be learnt: they "
-                f"have fewer than {recipe.sampling.least_events} events (sampling.least_events), are hidden, or smaller "
-                f"than {recipe.sampling.least_px:g} px"
+                f"have fewer than {recipe.sampling.least_events} events (sampling.least_events), are hidden, or are "
+                f"smaller than {recipe.sampling.least_px:g} px"
             )
 
 
@@ -218,16 +211,14 @@ def _card(
     clips: BinClips,
     detector: Detector,
     trained: Trained,
-    compared: Trained | None,
     rules: Clustering,
 ) -> DetectorCard:
     """The card without figures."""
-    training: dict[str, Any] = {key: msgspec.to_builtins(getattr(recipe, key)) for key in ("data", *_TOLD)}
-    training |= {"best_epoch": trained.best.epoch + 1, "validation_ap50": round(trained.best.validation, 4)}
+    training: dict[str, Any] = {
+        key: msgspec.to_builtins(getattr(recipe, key)) for key in ("data", "network", "input", *_TOLD)
+    }
+    training |= {"best_epoch": trained.best.epoch + 1, "validation": round(trained.best.validation, 4)}
     training["clustering"] = msgspec.to_builtins(rules)
-    if compared is not None:
-        best = compared.best
-        training["relu"] = {"best_epoch": best.epoch + 1, "validation_ap50": round(best.validation, 4)}
     return DetectorCard(
         evpipe_model=1,
         task="detect",
@@ -255,12 +246,23 @@ def _measured_on(card: DetectorCard, data: str | None) -> DetectorRecipe:
         source: Any = other.data
         fields["input"] |= {"sensor": other.input.sensor}
     elif path.is_dir():
-        # A folder for testing alone is looked at whole; one with splits by what is held out there.
-        split = "recordings" if (path / "test").is_dir() or (path / "numpy" / "test").is_dir() else "none"
-        source = Folder(path=str(path), split=split, labels=card.labels)
+        # Numbered classes, tolerance and clips as in training; of the simulator's there are none.
+        known = card.training.get("data", {})
+        kept = {key: known[key] for key in ("clip_us", "tolerance_us", "labels") if known.get("source") == "folder"}
+        source = msgspec.convert({"source": "folder"} | _held_out(path) | kept, Folder)
         fields["input"] |= {"sensor": None}
     else:
         raise UsageError(f"{data}: no folder of recordings and no recipe file has this name")
     recipe = msgspec.convert(fields | {"data": msgspec.to_builtins(source)}, DetectorRecipe)
     check(recipe, f"{data}, with the bins of model '{card.name}'")
     return recipe
+
+
+def _held_out(path: Path) -> dict[str, str]:
+    """What of a folder is measured: what is held out where it has splits, else all of it."""
+    parts = path / "numpy" if (path / "numpy").is_dir() else path
+    if (parts / "test").is_dir() and (parts / "train").is_dir():
+        return {"path": str(path), "split": "recordings"}
+    if (path / "test").is_dir():
+        return {"path": str(path / "test"), "split": "none"}
+    return {"path": str(path), "split": "none"}

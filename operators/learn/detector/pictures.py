@@ -75,7 +75,7 @@ def precision(axes: Axes, by_method: Mapping[str, Sequence[Curve]], label: int) 
 def example(
     counts: NDArray[np.uint8], truth: Boxes, found: Boxes, scale: tuple[float, float, float], title: str
 ) -> str:
-    """Bins of counts [S, 2, H, W] as an event picture with boxes there (dashed, grey) and found (by class), as HTML.
+    """Bins of counts [S, 2, H, W] as an event picture with boxes there (thin, grey) and found (by class), as HTML.
 
     `scale`: input px per sensor px, and the letterbox's padding left and on top, in px of the input.
     """

@@ -14,7 +14,7 @@ from operators.detector_card import DetectorCard
 from operators.learn import page, plots
 from operators.learn.detector import pictures, words
 from operators.learn.detector.answers import true_boxes
-from operators.learn.detector.evaluation import SURE, Measured
+from operators.learn.detector.evaluation import Measured
 from operators.learn.detector.training import Epoch, kept_of
 from operators.learn.plots import Panel
 
@@ -157,8 +157,7 @@ def _examples(card: DetectorCard, measured: Measured) -> list[str]:
         rows = clips.first[clip, last], clips.first[clip, last + 1]
         asked = measured.asked["all"][rows[0] : rows[1]]
         truth = true_boxes(clips.at(clip, last)[asked], box)
-        found = own.boxes[place]
-        found = found.where(np.flatnonzero(found.scores > SURE))
+        found = own.shown[place]
         counts = np.asarray(clips.counts[clip, max(0, last + 1 - card.input.bins) : last + 1])
         recording = clips.recordings[clips.recording[clip]]
         caption = f"{len(truth.labels)} there, {len(found.labels)} shown; {recording}"

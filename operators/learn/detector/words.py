@@ -12,19 +12,28 @@ if TYPE_CHECKING:
     from operators.learn.detector.evaluation import Speed
 
 Line = tuple[str, str]
-METHODS = {"network": "network", "relu": "with ReLU", "clustering": "motion clustering"}
-RULES = {"all": "all boxes", "with_events": "with events"}
+METHODS = {"network": "spiking network", "relu": "same layout, ReLU", "clustering": "motion clustering"}
+RULES = {"all": "seen and large enough", "with_events": "of those, with events"}
 
 
-def line(figures: Mapping[str, Any]) -> str:
+def line(figures: Mapping[str, Any], compared: Mapping[str, Any]) -> str:
     """What matters most, in one line."""
-    found, moving = figures["all"], figures["with_events"]
-    others = ", ".join(f"{METHODS[m]} {share(found[m]['ap50'])}" for m in ("clustering", "relu") if m in found)
-    return (
-        f"AP50 {share(figures['ap50'])}, AP {share(figures['ap'])} on {found['network']['boxes']} boxes never trained "
-        f"on; of those with events in them {share(moving['network']['ap50'])} and {share(moving['network']['ap'])}"
-        + (f"; AP50 of {others}" if others else "")
+    others = ", ".join(
+        f"{METHODS[name]} {share(of['ap50'])}"
+        for name, of in methods(figures, compared, "all").items()
+        if name != "network"
     )
+    return (
+        f"mAP50 {share(figures['ap50'])}, mAP {share(figures['ap'])} on {figures['clips']} clips never trained on, "
+        f"mAP50 {share(figures['with_events']['network']['ap50'])} of boxes with events"
+        + (f"; mAP50 of {others}" if others else "")
+    )
+
+
+def methods(figures: Mapping[str, Any], compared: Mapping[str, Any], rule: str) -> dict[str, Mapping[str, Any]]:
+    """The figures under a rule of every method there is; ReLU's were measured when the model was made."""
+    found = {**figures[rule], **({"relu": compared[rule]} if rule in compared else {})}
+    return {name: found[name] for name in METHODS if name in found}
 
 
 def summary(figures: Mapping[str, Any]) -> list[Line]:
@@ -56,11 +65,12 @@ def summary(figures: Mapping[str, Any]) -> list[Line]:
             )
         )
     energy = f"{figures['energy_uj']:.1f} uJ an answer (counted)"
-    if "energy_relu_uj" in figures:
-        energy += f", with ReLU {figures['energy_relu_uj']:.1f} uJ"
     lines.append(("activity", f"{figures['firing_rate']:.4f} spikes per neuron and step, {energy}"))
+    lines.append(("firing", ", ".join(f"{name} {rate:.3f}" for name, rate in figures["firing"].items())))
     streamed = figures["streamed"]
-    lines.append(("live", f"{streamed['same']} of {streamed['moments']} sampled moments give the same boxes bin by bin"))
+    lines.append(
+        ("live", f"{streamed['same']} of {streamed['moments']} sampled moments give the same boxes bin by bin")
+    )
     return lines
 
 
@@ -81,8 +91,8 @@ def about(card: DetectorCard, folder: str) -> list[Line]:
         ("network", f"{card.network.kind}, spiking; trained for {'any mode' if card.burn_in else 'windows from rest'}"),
         (
             "input",
-            f"{layout.bins} bins of {layout.bin_us / 1000:g} ms, ON and OFF on {layout.size[0]} x {layout.size[1]}, from "
-            f"a sensor of {layout.sensor[1]} x {layout.sensor[0]}",
+            f"{layout.bins} bins of {layout.bin_us / 1000:g} ms, ON and OFF on {layout.size[0]} x {layout.size[1]}, "
+            f"from a sensor of {layout.sensor[1]} x {layout.sensor[0]}",
         ),
         ("labels", ", ".join(card.labels)),
         ("trained on", trained_on(card.training)),
@@ -99,38 +109,34 @@ def trained_on(training: Mapping[str, Any]) -> str:
         return "not stated"
     if isinstance(data, Simulated):
         scenes = data.scenes("train")
-        return (
-            f"the simulator, {data.scene}, scenes {scenes.start} to {scenes.stop - 1}; others for choice and test"
-        )
+        return f"the simulator, {data.scene}, scenes {scenes.start} to {scenes.stop - 1}; others for choice and test"
     return f"recordings in {data.path}"
 
 
-def text(name: str, lines: Sequence[Line], figures: Mapping[str, Any]) -> str:
-    """Name, lines, and the table of methods."""
+def text(name: str, lines: Sequence[Line], figures: Mapping[str, Any], compared: Mapping[str, Any]) -> str:
+    """Name, lines, and the tables of methods where there are figures."""
     told = name + "\n" + "".join(f"  {what:<11} {words}\n" for what, words in lines)
-    return told + ("\n" + table(figures) if figures else "")
+    return "\n".join((told, *(_table(figures, compared, rule) for rule in RULES if rule in figures)))
 
 
-def table(figures: Mapping[str, Any]) -> str:
-    """AP50 and AP50:95 of every method, over all classes and by class, under both rules."""
-    names = list(figures["all"]["network"]["per_class"])
-    wide = max(len(word) for word in METHODS.values())
-    cell = max(15, *(len(name) + 2 for name in names))
-    lines = []
-    for rule, title in RULES.items():
-        shown = figures[rule]
-        heads = [title, *names]
-        numbers = [shown["network"]["boxes"], *(shown["network"]["per_class"][name]["boxes"] for name in names)]
-        lines.append(f"  {'AP50 / AP50:95':<{wide}}" + "".join(f"{head:>{cell}}" for head in heads))
-        for method, words in METHODS.items():
-            if method not in shown:
-                continue
-            rows = [shown[method], *(shown[method]["per_class"][name] for name in names)]
-            cells = (f"{share(row['ap50'])} / {share(row['ap'])}" for row in rows)
-            lines.append(f"  {words:<{wide}}" + "".join(f"{each:>{cell}}" for each in cells))
-        lines.append(f"  {'boxes':<{wide}}" + "".join(f"{number:>{cell}}" for number in numbers))
-        lines.append("")
-    return "\n".join(lines[:-1]) + "\n"
+def _table(figures: Mapping[str, Any], compared: Mapping[str, Any], rule: str) -> str:
+    """mAP50 and mAP of every method, and AP50 of each class, with the number of boxes below."""
+    own = figures[rule]["network"]
+    names = list(own["per_class"])
+    rows = [[f"boxes {RULES[rule]}", "mAP50", "mAP", *(f"AP50 {name}" for name in names)]]
+    for method, of in methods(figures, compared, rule).items():
+        by_class = (share(of["per_class"][name]["ap50"]) for name in names)
+        rows.append([METHODS[method], share(of["ap50"]), share(of["ap"]), *by_class])
+    rows.append(["boxes", str(own["boxes"]), "", *(str(own["per_class"][name]["boxes"]) for name in names)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    told = ""
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
+        told += ("  " + "  ".join(cells)).rstrip() + "\n"
+    if rule in compared:
+        spent = f", {compared['energy_uj']:.1f} uJ an answer" if "energy_uj" in compared else ""
+        told += f"  {METHODS['relu']}: measured when this model was made{spent}\n"
+    return told
 
 
 def share(value: float | None) -> str:

@@ -3,10 +3,16 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec.json import decode, encode
 
+from evpipe.cli.models import card_of
 from evpipe.errors import UsageError
+from operators.learn.kits import recipes
 from operators.learn.recipe import read_recipe
+from operators.model_card import SHIPPED
+from operators.tasks import task_of
 
 RECIPE = Path(__file__).resolve().parents[3] / "configs" / "recipes" / "ta_snn_sim.yaml"
 
@@ -54,5 +60,28 @@ def test_the_shortest_recipe(tmp_path: Path) -> None:
 
 
 def test_the_shipped_recipes_read() -> None:
+    """Each by the reader of its task."""
     for path in sorted(RECIPE.parent.glob("*.yaml")):
-        assert read_recipe(path).name == path.stem
+        assert recipes(task_of(path)).read_recipe(path).name == path.stem
+
+
+def test_the_cards_of_shipped_models_agree_with_their_recipes() -> None:
+    """What made a model is what the recipe beside the code says now."""
+    seen = set()
+    for folder in sorted(SHIPPED.iterdir()):
+        if not (folder / "model.yaml").is_file():
+            continue
+        recipe = msgspec.to_builtins(recipes(task_of(folder / "model.yaml")).read_recipe(RECIPE.with_stem(folder.name)))
+        card = card_of(folder)
+        for key in ("data", "sampling", "augment", "schedule", "seed"):
+            if key == "data" and recipe[key]["source"] != "simulated":
+                continue  # its path depends on where the recipe was read from
+            told = card.training.get(key)
+            if isinstance(told, dict) and isinstance(recipe.get(key), dict):
+                # Fields that a card was made without have their defaults; None is what the default came to.
+                same = {name: value for name, value in recipe[key].items() if name in told and value is not None}
+                assert decode(encode({name: told[name] for name in same})) == decode(encode(same)), (folder.name, key)
+            elif told is not None:
+                assert told == recipe[key], (folder.name, key)
+        seen.add(folder.name)
+    assert {"ta_snn_sim", "ta_snn_nmnist"} <= seen

@@ -1,4 +1,4 @@
-"""From a detector's recipe to a model and its figures, and back to them; also after SIGKILL, and from a user's folder."""
+"""From a detector's recipe to a model and its figures, and back; also after SIGKILL, and from a user's folder."""
 
 import os
 import signal
@@ -15,11 +15,13 @@ from msgspec.json import decode, encode
 
 from evpipe.cli.main import main
 from evpipe.cli.progress import Quiet
-from evpipe.errors import UsageError
+from evpipe.errors import InputError, UsageError
 from evpipe.packets import Boxes
-from operators.detector_card import read_detector_card
+from operators.detector_card import BinInput, DetectorCard, read_detector_card
+from operators.detector_network import Detector
 from operators.ems_yolo import Detect
 from operators.learn.detector import evaluation, kit
+from operators.nets.ems_stored import load
 from sensors.shapes.camera import clip_events
 
 SPLITS = {"train": (12, 0), "validation": (4, 1), "test": (6, 2)}
@@ -78,6 +80,61 @@ def test_the_report_stands_alone_and_repeats(toy, tmp_path) -> None:
     assert seen.images >= 2 + 2 + 2 + 4
     assert "boxes &lt;b&gt;&amp; noise" in text
     assert text == (tmp_path / "other" / "report" / "report.html").read_text()
+
+
+def test_what_to_measure_on(toy, tmp_path) -> None:
+    """A recipe's test data; what is held out in a folder; all of one without splits, or with a test part alone."""
+    card = DetectorCard(
+        evpipe_model=1, task="detect", name="toy", about="", licence="", network=Detector(classes=2),
+        input=BinInput(bins=3, size=(64, 96), sensor=(64, 96)), labels=("car", "pedestrian"), burn_in=True,
+        training={"data": {"source": "simulated", "clip_us": 400_000}}, figures={}, repeat="",
+    )  # fmt: skip
+
+    def measured_on(path: Path, card=card):
+        on = kit._measured_on(card, str(path))
+        assert (on.input.size, on.input.bins) == (card.input.size, card.input.bins)
+        return on
+
+    def place(path: Path) -> tuple[str, str]:
+        on = measured_on(path)
+        return on.data.path, on.data.split
+
+    data = tmp_path / "data"
+    data.mkdir()
+    assert place(data) == (str(data), "none")
+    (data / "test").mkdir()
+    assert place(data) == (str(data / "test"), "none")
+    (data / "train").mkdir()
+    assert place(data) == (str(data), "recordings")
+    on = measured_on(data)
+    assert (on.data.labels, on.data.clip_us, on.input.sensor) == (None, None, None)
+    pedro = tmp_path / "pedro"
+    (pedro / "numpy" / "test").mkdir(parents=True)
+    assert place(pedro) == (str(pedro), "none")
+    (pedro / "numpy" / "train").mkdir()
+    assert place(pedro) == (str(pedro), "recordings")
+    # Numbers of classes mean what they did in training, and clips are as long.
+    known = {"source": "folder", "path": "x", "labels": ["pedestrian", "car"], "clip_us": 300_000, "tolerance_us": 5}
+    on = measured_on(data, msgspec.structs.replace(card, training={"data": known}))
+    assert (on.data.labels, on.data.clip_us, on.data.tolerance_us) == (("pedestrian", "car"), 300_000, 5)
+    recipe = tmp_path / "other.yaml"
+    recipe.write_text(
+        "evpipe_recipe: 1\ntask: detect\nname: other\ninput: {bins: 2, size: [32, 32], sensor: [100, 100]}\n"
+        "data: {source: simulated, scene: shapes, clip_us: 400000, test: {scenes: [500, 502]}}\n"
+    )
+    on = measured_on(recipe)
+    assert (on.data.test.scenes, on.input.sensor) == ((500, 502), (100, 100))
+    with pytest.raises(UsageError, match="names no data"):
+        kit.recipe_of(msgspec.structs.replace(card, training={}))
+
+
+def test_networks_that_no_operator_runs_and_data_without_boxes_are_refused(toy, tmp_path, monkeypatch) -> None:
+    network = msgspec.structs.replace(toy.network, units="relu")
+    with pytest.raises(UsageError, match="no operator to run it"):
+        kit.produce(msgspec.structs.replace(toy, network=network), tmp_path, Quiet())
+    sampling = msgspec.structs.replace(toy.sampling, least_events=10**6)
+    with pytest.raises(UsageError, match="boxes of the training data can be learnt"):
+        kit.produce(msgspec.structs.replace(toy, sampling=sampling), tmp_path, Quiet())
 
 
 def test_data_that_does_not_fit_is_told(toy, tmp_path, monkeypatch, bin_clips) -> None:
@@ -139,7 +196,7 @@ def _flat(given: object) -> list[object]:
 
 
 def test_killed_and_resumed_it_ends_with_the_same_bytes(mine, tmp_path) -> None:
-    """SIGKILL after the first epoch; the model's files are those of one long run."""
+    """SIGKILL while the network trains, another while the one with ReLU does; the files are those of one long run."""
     longer = mine.read_text().replace("epochs: 2", "epochs: 4")
     mine.write_text(longer + "compare: true\n")
 
@@ -148,16 +205,26 @@ def test_killed_and_resumed_it_ends_with_the_same_bytes(mine, tmp_path) -> None:
         return [*base, "--data", str(tmp_path / "clips"), *more]
 
     subprocess.run(command("whole"), check=True, capture_output=True)
-    process = subprocess.Popen(command("cut"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(1200):
-        if (tmp_path / "cut" / "checkpoint" / "log.json").is_file():
-            break
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    for where, *more in (("",), ("relu", "--resume")):
+        process = subprocess.Popen(command("cut", *more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        log = tmp_path / "cut" / where / "checkpoint" / "log.json"
+        deadline = time.monotonic() + 120
+        while not log.is_file():
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert len(decode(log.read_bytes())["log"]) < 4, "the kill came too late to tell anything"
+    assert not (tmp_path / "cut" / "model").exists()
     subprocess.run(command("cut", "--resume"), check=True, capture_output=True)
     for name in ("weights.safetensors", "model.yaml"):
-        assert (tmp_path / "whole" / "model" / name).read_bytes() == (tmp_path / "cut" / "model" / name).read_bytes()
+        for folder in ("model", "relu/model"):
+            one, other = (tmp_path / run / folder / name for run in ("whole", "cut"))
+            assert one.read_bytes() == other.read_bytes()
+    # What no operator runs is not taken for a model.
+    with pytest.raises(InputError, match=r"network\."):
+        load(tmp_path / "cut" / "relu" / "model", read_detector_card(tmp_path / "cut" / "relu" / "model"))
 
 
 def test_what_is_measured_is_what_runs_live(toy, tmp_path, monkeypatch) -> None:
