@@ -1,4 +1,4 @@
-"""`evpipe bench spiking`: how fast spiking networks run and learn on this machine, beside other software."""
+"""`evpipe bench`: how fast spiking networks, filters and representations are on this machine, beside other software."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from operators.bench.filters import Filters
     from operators.bench.spiking import Spiking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `evpipe bench`."""
     parser.add_argument(
-        "what", choices=["spiking"], help="spiking: a streaming step and a window on every engine, and training"
+        "what",
+        choices=["spiking", "filters"],
+        help="spiking: a streaming step and a window on every engine, and training; "
+        "filters: events per second of every filter and representation",
     )
-    parser.add_argument("--peers", action="store_true", help="measure SpikingJelly on the same network, if installed")
-    parser.add_argument("--threads", type=_count, default=2, metavar="N", help="compute threads (default: 2)")
+    parser.add_argument(
+        "--peers", action="store_true", help="measure SpikingJelly, or tonic and dv-processing, alike, if installed"
+    )
+    parser.add_argument(
+        "--threads", type=_count, default=2, metavar="N", help="compute threads of spiking (default: 2)"
+    )
     parser.add_argument("--turns", type=_count, default=15, metavar="N", help="times each is measured (default: 15)")
 
 
@@ -24,6 +32,9 @@ def run(args: argparse.Namespace) -> int:
     import msgspec
 
     from evpipe.cli.progress import progress
+
+    if args.what == "filters":
+        return _filters(args)
     from operators.bench.spiking import run as measure
 
     with progress(quiet=args.quiet or args.json) as show:
@@ -32,6 +43,38 @@ def run(args: argparse.Namespace) -> int:
         )
     print(msgspec.json.encode(figures).decode() if args.json else _text(figures))  # noqa: T201
     return 0
+
+
+def _filters(args: argparse.Namespace) -> int:
+    import msgspec
+
+    from evpipe.cli.progress import progress
+    from operators.bench.filters import run as measure
+
+    with progress(quiet=args.quiet or args.json) as show:
+        figures = measure(args.turns, peers=args.peers, progress=lambda done, turns: show.step("turns", done, turns))
+    print(msgspec.json.encode(figures).decode() if args.json else _filters_text(figures))  # noqa: T201
+    return 0
+
+
+def _filters_text(figures: Filters) -> str:
+    lines = [
+        f"{figures.events:,} events at {figures.rate_mev_s:g} Mev/s of {figures.width} x {figures.height} px, "
+        f"packets of {figures.packet_us / 1000:g} ms: {figures.streams}",
+        f"one thread, median of {figures.turns} turns (10 % to 90 %); "
+        f"load {figures.load[0]} before, {figures.load[1]} after",
+        "",
+        f"{'million events per second of CPU time':<44}"
+        + "".join(f"{name:<26}{'passed':>8}  " for name in figures.speeds[0].by_stream),
+    ]
+    for speed in figures.speeds:
+        shown = f"  {speed.name:<42}"
+        for found in speed.by_stream.values():
+            passed = "" if found.passed is None else f"{found.passed:.0%}"
+            shown += f"{found.median:7.1f} {f'({found.low:.1f} to {found.high:.1f})':<18}{passed:>8}  "
+        faster = [f"{speed.name} is {n:.1f} times as fast as {peer}" for peer, n in speed.times_faster.items()]
+        lines += [shown.rstrip(), *(f"    {text}" for text in faster)]
+    return "\n".join([*lines, *(("", *figures.notes) if figures.notes else ())])
 
 
 def _text(figures: Spiking) -> str:
