@@ -112,9 +112,13 @@ class Classify(Operator):
 
     def reset(self) -> None:
         """Forget all pairs."""
+        from operators.streaming.pair_ring import PairRing
+
         if self._net is not None:
-            self._ring.reset()
+            # A ring of its own: sessions count from 0 in every epoch, and in every recording of a batch.
+            self._ring = PairRing(self._ring.size, self._ring.stride_us)
             self._routes.reset()
+        self._session = self._lacking = 0
 
     def on_frame_pair(self, pair: FramePair) -> Scores | None:
         """Decide with one pair more; None where it does not enter."""

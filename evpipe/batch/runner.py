@@ -1,6 +1,6 @@
 """Runs recordings through a task's graph, one after the other, with everything that is slow to open kept open.
 
-An operator that says how to forget (`reset`) is opened once and lent to each run; any other is made anew each time.
+A heavy operator that can forget (`reset`) is opened once and lent to each run; any other is made anew each time.
 """
 
 from __future__ import annotations
@@ -197,10 +197,13 @@ def _lent(spec: Spec, operator: Operator, plain: bool = False) -> _Lent:
 
 
 def _forgets(spec: Spec) -> bool:
-    """Whether an operator of this kind can be used for one recording after another."""
-    if spec.source:
+    """Whether an operator of this kind is used for one recording after another: dear to open, and it can forget all.
+
+    Others are made anew, which costs little, so that nothing they count goes on from one recording to the next.
+    """
+    if not spec.trait("heavy", False):
         return False
-    return not isinstance(spec.target, type) or getattr(spec.target, "reset", None) is not Operator.reset
+    return getattr(spec.target, "reset", None) is not Operator.reset
 
 
 def _verdict(graph: Graph, outcome: Outcome) -> tuple[str, str]:

@@ -20,6 +20,8 @@ from evpipe.packets import Boxes, Events, Scores
 class Rate(Operator):
     """Share of brighter events, and how many packets there were; opening leaves a line in `opened`."""
 
+    heavy = True
+
     def __init__(self, opened: str = "", factor: float = 1.0, die: str = "", model: str = "") -> None:
         self.opened, self.factor, self.die = opened, factor, die
 
