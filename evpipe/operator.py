@@ -102,6 +102,10 @@ class Operator:
     def reset(self) -> None:
         """Forget all state: a new epoch begins."""
 
+    def change(self, name: str, value: Any) -> None:
+        """A parameter marked `live` gets a new, checked value between two packets; a source's, from another thread."""
+        setattr(self, name, value)
+
     def on_gap(self, gap: Mark) -> None:
         """Packets of this span are missing."""
 
@@ -180,6 +184,10 @@ class _FunctionOperator(Operator):
         self._function = function
         self.params = params
         setattr(self, f"on_{port}", lambda packet: function(packet, **self.params))
+
+    def change(self, name: str, value: Any) -> None:
+        """The next call gets it."""
+        self.params = {**self.params, name: value}
 
 
 class SignatureError(TypeError):

@@ -26,7 +26,8 @@ def test_the_shipped_recipe() -> None:
     assert recipe.network.kind == "tiny8"
     clips = sum(len(recipe.data.scenes(split)) for split in ("train", "validation", "test"))
     height, width = recipe.input.size
-    assert clips * recipe.data.clip_us // recipe.input.bin_us * 2 * height * width < 1.5e9
+    # Its bins lie on disk as one byte each and are mapped into memory.
+    assert clips * recipe.data.clip_us // recipe.input.bin_us * 2 * height * width < 3e9
 
 
 def test_four_lines_are_a_recipe(tmp_path, monkeypatch) -> None:
