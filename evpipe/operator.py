@@ -39,6 +39,16 @@ class InputState(msgspec.Struct, frozen=True):
     age_ms: float
 
 
+class Transport(msgspec.Struct, frozen=True):
+    """How a run plays: held or not, its speed, and how far its sources are, in us from where they begin."""
+
+    paused: bool = False
+    rate: float = 1.0
+    looping: bool = False
+    position_us: int = 0
+    can_seek: bool = False
+
+
 class Context(Protocol):
     """What the runtime offers a running operator."""
 
@@ -54,6 +64,15 @@ class Context(Protocol):
 
     def inputs(self) -> list[InputState]:
         """The state of each input edge. Safe from any thread."""
+
+    def ask(self, verb: str, **arguments: Any) -> None:
+        """Ask for a verb (`pause`, `resume`, `step`, `seek`, `rate`, `loop`, `mark`, `set`); what is refused is said.
+
+        Returns at once. Safe from any thread.
+        """
+
+    def transport(self) -> Transport:
+        """How the run plays now. Safe from any thread."""
 
 
 class Alone:
@@ -71,6 +90,13 @@ class Alone:
     def inputs(self) -> list[InputState]:
         """No edges."""
         return []
+
+    def ask(self, verb: str, **arguments: Any) -> None:
+        """Nobody to ask."""
+
+    def transport(self) -> Transport:
+        """Nothing plays."""
+        return Transport()
 
 
 Result = Packet | Iterable[Packet] | tuple[Packet | None, ...] | None
@@ -103,8 +129,12 @@ class Operator:
         """Forget all state: a new epoch begins."""
 
     def change(self, name: str, value: Any) -> None:
-        """A parameter marked `live` gets a new, checked value between two packets; a source's, from another thread."""
-        setattr(self, name, value)
+        """A parameter marked `live` gets a new, checked value, between two packets: `set_<name>`, or the attribute."""
+        setter = getattr(self, f"set_{name}", None)
+        if setter is None:
+            setattr(self, name, value)
+        else:
+            setter(value)
 
     def on_gap(self, gap: Mark) -> None:
         """Packets of this span are missing."""
@@ -124,13 +154,19 @@ class Source(Operator):
     """A node without inputs. `stream` yields packets in order of `t1_us` over all its ports, 2-10 ms of time each.
 
     `live`: the hardware sets the pace and the runtime never waits for it; any other source is paced by the graph's
-    clock.
+    clock. `can_seek`: a recording, whose time is counted from its first event; its stream begins at `from_us`.
     """
 
     live = False
+    can_seek = False
+    from_us = 0
 
     def stream(self) -> Iterator[Any]:
         """The packets, until the source ends or is closed."""
+        raise NotImplementedError
+
+    def seek(self, t_us: int) -> None:
+        """The next `stream` begins at this time after the first event. Only with `can_seek`."""
         raise NotImplementedError
 
     def ports(self) -> list[str] | None:

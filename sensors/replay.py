@@ -26,6 +26,8 @@ class Replay(Source):
     came too late for their packet are counted, said, and told as Mark(gap); so are frames, triggers and IMU samples.
     """
 
+    can_seek = True
+
     def __init__(
         self,
         path: str,
@@ -63,6 +65,10 @@ class Replay(Source):
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+
+    def seek(self, t_us: int) -> None:
+        """The next `stream` begins `t_us` after the first event."""
+        self.from_us = t_us
 
     def ports(self) -> list[str] | None:
         """The streams that the file has, once it is open."""

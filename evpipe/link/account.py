@@ -13,13 +13,17 @@ import msgspec
 
 REASONS = ("age", "depth", "seek", "dead", "error", "late", "full")
 
+GUESTS = 16
+"""Rows of accounts beyond those of a graph's edges, for taps that come and go."""
+
 _SENT, _RECEIVED, _FLIGHT, _DROPPED = 0, 2, 4, 6  # each in packets, then in events
-_HISTOGRAM = _DROPPED + 2 * len(REASONS)
+_STALE = _DROPPED + 2 * len(REASONS)  # reason `seek`, found by the consumer: each counter has a single writer
+_HISTOGRAM = _STALE + 2
 _BINS = 256  # eight to an octave from 1 us: a quantile is at most 9 % above the true one
 EDGE_CELLS = _HISTOGRAM + _BINS
 
-_PACKETS, _EVENTS, _BUSY_NS = 0, 1, 2
-_SERVICE = 3
+_PACKETS, _EVENTS, _BUSY_NS, _ZERO_US, _POSITION_US = range(5)
+_SERVICE = 5
 NODE_CELLS = _SERVICE + _BINS
 
 
@@ -79,6 +83,10 @@ class EdgeAccount(_Cells):
         """The consumer's handler raised and its node skips errors; the packet stays in flight until landed."""
         self._add(_DROPPED + 2 * REASONS.index("error"), 1, events)
 
+    def stale(self, events: int) -> None:
+        """The consumer let a packet of before a seek go; it stays in flight until landed."""
+        self._add(_STALE, 1, events)
+
     def received(self, events: int, age_ns: int) -> None:
         """The consumer's handler returned; `age_ns` is how old the packet was when it entered."""
         self._add(_RECEIVED, 1, events)
@@ -91,8 +99,13 @@ class EdgeAccount(_Cells):
         self._cells[_FLIGHT] = self._cells[_FLIGHT + 1] = 0
         return Count(*lost)
 
+    def clear(self) -> None:
+        """Begin anew: another edge takes this row."""
+        for cell in range(EDGE_CELLS):
+            self._cells[cell] = 0
+
     def _dropped_cells(self, k: int) -> list[int]:
-        return [self._cells[_DROPPED + 2 * i + k] for i in range(len(REASONS))]
+        return [self._cells[_DROPPED + 2 * i + k] for i in range(len(REASONS) + 1)]
 
     @property
     def total_sent(self) -> Count:
@@ -118,6 +131,8 @@ class EdgeAccount(_Cells):
     def dropped_by(self) -> dict[str, Count]:
         """Reason -> how much was dropped for it; only reasons that occurred."""
         pairs = {reason: self._pair(_DROPPED + 2 * i) for i, reason in enumerate(REASONS)}
+        stale = self._pair(_STALE)
+        pairs["seek"] = Count(pairs["seek"].packets + stale.packets, pairs["seek"].events + stale.events)
         return {reason: count for reason, count in pairs.items() if count.packets}
 
     @property
@@ -147,6 +162,20 @@ class NodeAccount(_Cells):
         self._add(_PACKETS, 1, events)
         self._cells[_BUSY_NS] += busy_ns
         self._cells[_SERVICE + _bin(busy_ns)] += 1
+
+    def stands(self, zero_us: int, position_us: int) -> None:
+        """A source's sensor time: where its recording begins, and the end of the packet it gave last."""
+        self._cells[_ZERO_US], self._cells[_POSITION_US] = zero_us, position_us
+
+    @property
+    def zero_us(self) -> int:
+        """Sensor time at which a source's recording begins."""
+        return self._cells[_ZERO_US]
+
+    @property
+    def position_us(self) -> int:
+        """How far a source is, counted from where its recording begins."""
+        return self._cells[_POSITION_US] - self._cells[_ZERO_US]
 
     @property
     def total(self) -> Count:

@@ -22,6 +22,7 @@ class Arrival(msgspec.Struct, frozen=True):
     born_ns: int
     t_us: int
     mark: str
+    epoch: int
     gap: Gap | None
     packet: Packet | None
 
@@ -54,7 +55,7 @@ class Inlet:
                 sizes = [form.nbytes for form in got.header.arrays]
                 buffers = list(self._memory.views(got.place.slot, got.place.fd, got.place.starts, sizes))
             packet = put_together(got.header, buffers)
-        return Arrival(got.edge, got.number, got.born_ns, got.t_us, got.mark, got.gap, packet)
+        return Arrival(got.edge, got.number, got.born_ns, got.t_us, got.mark, got.epoch, got.gap, packet)
 
     def acknowledge(self, edge: int, number: int) -> None:
         """The handler returned: the producer may send the next message of this edge."""

@@ -40,6 +40,7 @@ class Descriptor(msgspec.Struct, array_like=True, frozen=True):
     born_ns: int
     t_us: int
     mark: str
+    epoch: int
     gap: Gap | None
     header: Header | None
     place: Place | None
@@ -87,13 +88,18 @@ class Outlet:
         nbytes = sum(form.nbytes for form in stored.header.arrays)
         now = time.monotonic_ns()
         for edge in edges:
-            item = Item(packet.t0_us, packet.t1_us, packet.n_events, nbytes, born_ns, payload=stored)
+            item = Item(packet.t0_us, packet.t1_us, packet.n_events, nbytes, born_ns, stored, epoch=packet.epoch)
             self._queues[edge].put(item, now)
         self.push()
 
-    def mark(self, edge: int, kind: str, t_us: int) -> None:
+    def mark(self, edge: int, kind: str, t_us: int, epoch: int) -> None:
         """Queue a watermark or the end on one edge."""
-        self._queues[edge].mark(kind, t_us)
+        self._queues[edge].mark(kind, t_us, epoch)
+
+    def forget(self, epoch: int) -> None:
+        """A seek: what waits of before this epoch, on any edge, goes."""
+        for queue in self._queues.values():
+            queue.forget(epoch)
 
     def full(self, edges: Sequence[int]) -> bool:
         """Whether the producer must wait before it sends another packet to all of these."""
@@ -103,6 +109,12 @@ class Outlet:
     def idle(self) -> bool:
         """Everything ever sent was acknowledged."""
         return all(queue.idle for queue in self._queues.values())
+
+    def remove(self, edge: int) -> None:
+        """Serve an edge no more: its consumer leaves, or a new one takes its place."""
+        self.bury(edge)
+        del self._queues[edge]
+        del self._peer_of[edge]
 
     def bury(self, edge: int) -> None:
         """The consumer of this edge, and with it its worker, is gone."""
@@ -206,7 +218,7 @@ class Outlet:
         elif stored is not None:
             frames = [array.reshape(-1).view(np.uint8).data if array.nbytes else b"" for array in stored.arrays]
         header = None if stored is None else stored.header
-        descriptor = Descriptor(edge, number, item.born_ns, item.t1_us, item.mark, gap, header, place)
+        descriptor = Descriptor(edge, number, item.born_ns, item.t1_us, item.mark, item.epoch, gap, header, place)
         try:
             self.socket.send_multipart([peer, self._encoder.encode(descriptor), *frames], copy=False)
         except zmq.ZMQError as error:

@@ -38,6 +38,7 @@ class Item(msgspec.Struct):
     born_ns: int
     payload: Any = None
     mark: str = ""  # "watermark" or "end"; empty for a packet
+    epoch: int = 0
 
 
 class EdgeQueue:
@@ -98,13 +99,26 @@ class EdgeQueue:
         if self.policy.kind == "lossless" and self._live:
             self._check_buffer()
 
-    def mark(self, kind: str, t_us: int) -> None:
+    def mark(self, kind: str, t_us: int, epoch: int) -> None:
         """Queue a watermark or the end. A watermark replaces one that still waits behind all packets."""
         if self.dead:
             return
         if self._items and self._items[-1].mark == "watermark":
             self._items.pop()
-        self._items.append(Item(t_us, t_us, 0, 0, 0, mark=kind))
+        self._items.append(Item(t_us, t_us, 0, 0, 0, mark=kind, epoch=epoch))
+
+    def forget(self, epoch: int) -> None:
+        """A seek: what waits of before this epoch is of no use any more, and no gap in it worth telling."""
+        old = [item for item in self._items if item.epoch < epoch]
+        if not old:
+            return
+        self._items = deque(item for item in self._items if item.epoch >= epoch)
+        self._gap = None
+        for item in old:
+            if not item.mark:
+                self._waiting_bytes -= item.nbytes
+                self.account.dropped("seek", 1, item.events)
+                self._release(item.payload)
 
     def next(self, now_ns: int) -> tuple[int, Item, Gap | None] | None:
         """The number of the next message, the message, and the gap before it; None when nothing may go now."""

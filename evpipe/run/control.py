@@ -14,6 +14,7 @@ import msgspec
 from evpipe.graph.model import Edge
 from evpipe.link.policy import Clock
 from evpipe.link.transport import Keys, LinkKind
+from evpipe.run.verbs import AtEnd, Verb
 
 
 class NodeForm(msgspec.Struct, frozen=True):
@@ -34,6 +35,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     clock: Clock
     rate: float
     duration_us: int | None
+    at_end: AtEnd
     nodes: list[NodeForm]
     edges: list[Edge]
     worker_of: dict[str, str]
@@ -87,6 +89,20 @@ class AskStop(msgspec.Struct, frozen=True, tag=True):
     node: str
 
 
+class Ask(msgspec.Struct, frozen=True, tag=True):
+    """Worker to supervisor: a node (a window, say) asks for a verb."""
+
+    node: str
+    verb: str
+    arguments: dict[str, Any]
+
+
+class Ended(msgspec.Struct, frozen=True, tag=True):
+    """Worker to supervisor: all my sources stand at their end, in this epoch, and wait."""
+
+    epoch: int
+
+
 class Problem(msgspec.Struct, frozen=True, tag=True):
     """Worker to supervisor: an error. `fatal`: this worker ends now; else the graph ends in good order."""
 
@@ -97,12 +113,13 @@ class Problem(msgspec.Struct, frozen=True, tag=True):
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """Worker to supervisor: every node has ended, everything sent was acknowledged; the last results."""
+    """Worker to supervisor: every node has ended in this epoch, everything sent was acknowledged; the last results."""
 
+    epoch: int
     last: dict[str, dict[str, Any]]
 
 
-Message = Begin | Go | Stop | Bury | Leave | Ready | Say | AskStop | Problem | Done
+Message = Begin | Go | Stop | Bury | Leave | Ready | Say | AskStop | Ask | Ended | Problem | Done | Verb
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Message)

@@ -6,23 +6,31 @@ import time
 from collections.abc import Iterator
 
 from evpipe.operator import Source
-from evpipe.packets import Packet
+from evpipe.packets import Mark, Packet
 from evpipe.run.node import NodeRunner
 
 
 class Feed:
-    """A source and the packet it made last, which waits until it is due."""
+    """A source and the packet it made last, which waits until it is due.
+
+    Positions count from the first event of the recording (a camera: from its first packet), in us.
+    """
 
     def __init__(self, runner: NodeRunner, source: Source, limit_us: int | None) -> None:
         self.runner, self.source = runner, source
+        self.until_us: int | None = None
+        """A marked range ends at this position."""
         self._limit_us = limit_us
         self._stream: Iterator[Packet] = iter(())
-        self.first_us: int | None = None
+        self._zero_us: int | None = None
+        self._last_us: int | None = None
         self.packet: Packet | None = None
         self.busy_ns = 0
+        self._skipped: Mark | None = None
 
     def begin(self) -> None:
-        """Start the stream."""
+        """Start the stream, again after `seek`."""
+        self.end()
         self._stream = self.source.stream()
 
     def advance(self) -> bool:
@@ -32,12 +40,47 @@ class Feed:
         self.busy_ns = time.perf_counter_ns() - started
         if self.packet is None:
             return False
-        if self.first_us is None:
-            self.first_us = self.packet.t0_us
-        return self._limit_us is None or self.packet.t1_us <= self.first_us + self._limit_us
+        if self._zero_us is None:
+            self._zero_us = self.packet.t0_us - self.source.from_us
+            if self._limit_us is not None:
+                self._last_us = self.packet.t0_us + self._limit_us
+        in_time = self._last_us is None or self.packet.t1_us <= self._last_us
+        if not in_time or (self.until_us is not None and self.position_us > self.until_us):
+            self.packet = None
+            return False
+        return True
+
+    @property
+    def position_us(self) -> int:
+        """Where the packet that waits ends."""
+        assert self.packet is not None
+        assert self._zero_us is not None
+        return self.packet.t1_us - self._zero_us
+
+    def give(self) -> None:
+        """Hand the packet on."""
+        assert self.packet is not None
+        assert self._zero_us is not None
+        if self._skipped is not None:
+            skipped, self._skipped = self._skipped, None
+            self.runner.emit_source(skipped, time.monotonic_ns(), 0)
+        self.runner.account.stands(self._zero_us, self.packet.t1_us)
+        self.runner.emit_source(self.packet, time.monotonic_ns(), self.busy_ns)
+
+    def skip(self) -> None:
+        """Let the packet of a paused camera go; what is left out is told before the next one."""
+        packet, told = self.packet, self._skipped
+        assert packet is not None
+        count, events = (told.count, told.events) if told is not None else (0, 0)
+        t0_us = told.t0_us if told is not None else packet.t0_us
+        events += packet.n_events
+        self._skipped = Mark(
+            t0_us=t0_us, t1_us=packet.t1_us, kind="gap", reason="paused", count=count + 1, events=events
+        )
 
     def end(self) -> None:
         """Close the stream, which lets the source give back what it holds."""
+        self.packet = None
         close = getattr(self._stream, "close", None)
         if close is not None:
             close()

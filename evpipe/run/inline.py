@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 from evpipe.errors import (
@@ -14,9 +15,11 @@ from evpipe.errors import (
     EXIT_KILLED,
     EXIT_TERMINATED,
     EvpipeError,
+    UsageError,
 )
 from evpipe.graph.model import Graph
 from evpipe.link.account import Ledger
+from evpipe.run.conductor import Conductor
 from evpipe.run.node import HandlerError
 from evpipe.run.options import Options, Outcome
 from evpipe.run.pace import Pace
@@ -32,6 +35,8 @@ class _Here:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._asked = threading.Event()
+        self._verbs: SimpleQueue[tuple[str, str, dict[str, Any]]] = SimpleQueue()
+        self.conductor: Conductor | None = None
         self.signal = 0
         self.errors: list[EvpipeError] = []
 
@@ -39,9 +44,24 @@ class _Here:
         """Nothing to wait on: the stage looks at each turn."""
 
     def listen(self, stage: Stage) -> None:
-        """Stop when a signal came or a node asked for it."""
+        """Act on verbs; stop when a signal came or a node asked for it."""
+        while not self._verbs.empty():
+            node, verb, arguments = self._verbs.get()
+            assert self.conductor is not None
+            try:
+                self.conductor.act(verb, arguments)
+            except UsageError as error:
+                self.say(node, str(error))
         if self._asked.is_set():
+            self._asked.clear()
             stage.stop()
+
+    def ask(self, node: str, verb: str, arguments: dict[str, Any]) -> None:
+        self._verbs.put((node, verb, arguments))
+
+    def ended(self, epoch: int) -> None:
+        assert self.conductor is not None
+        self.conductor.ended("inline", epoch, ("inline",))
 
     def say(self, node: str, text: str) -> None:
         self._say(f"{node}: {text}" if node else text)
@@ -79,7 +99,10 @@ def run_inline(graph: Graph, options: Options, say: Callable[[str], None]) -> Ou
             here,
             Pace(graph.clock, options.rate),
             duration_us=options.duration_us,
+            at_end=options.at_end,
         )
+        here.conductor = Conductor(graph, ledger, stage.do, lambda: here.ask_stop(""), options.rate)
+        here.conductor.ending(options.at_end)
         void, errors = missing_ports(graph, stage.open())
         for error in errors:
             here.problem(error)

@@ -53,11 +53,14 @@ class Out(Protocol):
     def packet(self, packet: Packet, born_ns: int) -> None:
         """Pass a packet on."""
 
-    def watermark(self, t_us: int) -> None:
-        """No later packet has t1_us <= t_us."""
+    def watermark(self, t_us: int, epoch: int) -> None:
+        """No later packet of this epoch has t1_us <= t_us."""
 
-    def end(self, t_us: int) -> None:
-        """Nothing follows."""
+    def end(self, t_us: int, epoch: int) -> None:
+        """Nothing follows in this epoch."""
+
+    def renew(self) -> None:
+        """A new epoch: time may begin anywhere."""
 
 
 class Delivery(msgspec.Struct):
@@ -82,6 +85,7 @@ class Input:
         self.edge = edge
         self.account = account
         self.ended = False
+        self.orphaned = False  # its producer died
         self.age_ms = 0.0
 
 
@@ -100,6 +104,7 @@ class NodeRunner:
         self.inputs: list[Input] = []
         self.last: dict[str, Any] | None = None
         self.finished = False
+        self.epoch = 0
         self._live = live
         self._merge: Merge[Delivery] | None = None
         self._seq: dict[str, int] = dict.fromkeys(self.outs, 0)
@@ -113,8 +118,37 @@ class NodeRunner:
         ordered = self.operator.ordered
         self._merge = Merge(len(inputs)) if ordered and len(inputs) > 1 else None
 
+    def begin_epoch(self, epoch: int) -> None:
+        """A seek: what is held goes, the operator forgets all state, and inputs that had ended begin again."""
+        if epoch <= self.epoch:
+            return
+        self.epoch = epoch
+        if self._merge is not None:
+            for input_, held in self._merge.everything():
+                self._let_go(input_, held)
+        self.connect(self.inputs)
+        for input_, port in enumerate(self.inputs):
+            port.ended = port.orphaned
+            if port.orphaned and self._merge is not None:
+                self._merge.end(input_)
+        self.finished, self._end_us, self.last = False, 0, None
+        self._call("reset", None, self.operator.reset)
+        for edges in self.outs.values():
+            for out in edges:
+                out.renew()
+
+    def _let_go(self, input_: int, delivery: Delivery) -> None:
+        """A packet of before a seek is not handled."""
+        self.inputs[input_].account.stale(delivery.packet.n_events)
+        if delivery.done is not None:
+            delivery.done()
+
     def receive(self, input_: int, delivery: Delivery) -> None:
         """A packet arrived at an input."""
+        if delivery.packet.epoch < self.epoch:
+            self._let_go(input_, delivery)
+            return
+        self.begin_epoch(delivery.packet.epoch)
         t1_us = delivery.packet.t1_us
         if self._merge is None:
             self._handle(input_, delivery)
@@ -126,16 +160,22 @@ class NodeRunner:
         if not delivery.lasting and not delivery.handled:
             delivery.packet = _copy(delivery.packet)
 
-    def advance(self, input_: int, t_us: int) -> None:
+    def advance(self, input_: int, t_us: int, epoch: int) -> None:
         """No later packet of this input has t1_us <= t_us."""
+        if epoch < self.epoch:
+            return
+        self.begin_epoch(epoch)
         if self._merge is None:
             self._pass_watermark(t_us)
             return
         self._merge.advance(input_, t_us)
         self._drain()
 
-    def end(self, input_: int) -> None:
+    def end(self, input_: int, epoch: int) -> None:
         """Nothing more comes from this input; after the last one the operator says its last words."""
+        if epoch < self.epoch:
+            return
+        self.begin_epoch(epoch)
         if self.inputs[input_].ended:
             return
         self.inputs[input_].ended = True
@@ -167,7 +207,7 @@ class NodeRunner:
         self._call("end", None, self.operator.on_end)
         for edges in self.outs.values():
             for out in edges:
-                out.end(self._end_us)
+                out.end(self._end_us, self.epoch)
 
     def emit(self, packet: Packet, port: str | None = None) -> None:
         """Stamp a result and pass it on."""
@@ -178,7 +218,7 @@ class NodeRunner:
             raise NodeError(
                 f"returned a packet of port '{port}', which its signature does not declare (it has {declared})"
             )
-        packet = msgspec.structs.replace(packet, seq=self._seq[port])
+        packet = msgspec.structs.replace(packet, seq=self._seq[port], epoch=self.epoch)
         self._seq[port] += 1
         self._end_us = max(self._end_us, packet.t1_us)
         if isinstance(packet, Scores | Boxes):
@@ -191,9 +231,10 @@ class NodeRunner:
         """A source made a packet; its other ports promise nothing earlier. A gap is told on every port."""
         self._born_ns = born_ns
         if isinstance(packet, Mark):
+            mark = msgspec.structs.replace(packet, epoch=self.epoch)
             for edges in self.outs.values():
                 for out in edges:
-                    out.packet(packet, born_ns)
+                    out.packet(mark, born_ns)
             return
         self.account.handled(packet.n_events, busy_ns)
         self.emit(packet)
@@ -273,7 +314,7 @@ class NodeRunner:
     def _pass_watermark(self, t_us: int) -> None:
         for edges in self.outs.values():
             for out in edges:
-                out.watermark(t_us)
+                out.watermark(t_us, self.epoch)
 
 
 def _copy(packet: Packet) -> Packet:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from evpipe.errors import EvpipeError
+from evpipe.run.verbs import AtEnd
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,6 +15,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     rate: float = 1.0
     duration_us: int | None = None
+    at_end: AtEnd = "stop"
     verbose: bool = False
 
 

@@ -24,15 +24,19 @@ class CallOut:
         self._account.sent(events)
         self._target.receive(self._input, Delivery(packet, born_ns, done=lambda: self._account.landed(events)))
 
-    def watermark(self, t_us: int) -> None:
+    def watermark(self, t_us: int, epoch: int) -> None:
         """No later packet has t1_us <= t_us; said only to those who order by time, and only news."""
         if self._ordered and t_us > self._low:
             self._low = t_us
-            self._target.advance(self._input, t_us)
+            self._target.advance(self._input, t_us, epoch)
 
-    def end(self, t_us: int) -> None:
+    def end(self, t_us: int, epoch: int) -> None:
         """Nothing follows."""
-        self._target.end(self._input)
+        self._target.end(self._input, epoch)
+
+    def renew(self) -> None:
+        """A new epoch: time may begin anywhere."""
+        self._low = -(2**63)
 
 
 class RemoteOut:
@@ -49,16 +53,28 @@ class RemoteOut:
             self._wait(self._edges)
         self._outlet.send(self._edges, packet, born_ns)
 
-    def watermark(self, t_us: int) -> None:
+    def watermark(self, t_us: int, epoch: int) -> None:
         """No later packet has t1_us <= t_us; said only to those who order by time, and only news."""
         if self._ordered and t_us > self._low:
             self._low = t_us
             for edge in self._ordered:
-                self._outlet.mark(edge, "watermark", t_us)
+                self._outlet.mark(edge, "watermark", t_us, epoch)
             self._outlet.push()
 
-    def end(self, t_us: int) -> None:
+    def end(self, t_us: int, epoch: int) -> None:
         """Nothing follows."""
         for edge in self._edges:
-            self._outlet.mark(edge, "end", t_us)
+            self._outlet.mark(edge, "end", t_us, epoch)
         self._outlet.push()
+
+    def renew(self) -> None:
+        """A new epoch: time may begin anywhere."""
+        self._low = -(2**63)
+
+    def join(self, edge: int) -> None:
+        """One more consumer, from the next packet on."""
+        self._edges.append(edge)
+
+    def leave(self, edge: int) -> None:
+        """One consumer less."""
+        self._edges.remove(edge)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+import msgspec
 import zmq
 
 from evpipe.errors import EvpipeError
@@ -15,16 +16,19 @@ from evpipe.graph.model import Edge, Graph
 from evpipe.link.account import Ledger
 from evpipe.link.inlet import Inlet
 from evpipe.link.outlet import Outlet
-from evpipe.link.policy import effective
+from evpipe.link.policy import Policy, effective
 from evpipe.link.queue import EdgeQueue
-from evpipe.operator import InputState, Operator, Source
+from evpipe.operator import InputState, Operator, Source, Transport
 from evpipe.packets import Events
 from evpipe.run.feed import Feed
 from evpipe.run.node import Delivery, HandlerError, Input, NodeRunner
 from evpipe.run.outs import CallOut, RemoteOut
 from evpipe.run.pace import Pace
+from evpipe.run.player import Player, until_ms
+from evpipe.run.verbs import AtEnd, Attach, Detach, Seek, Set, Verb
 
 _IDLE_MS = 100
+_MERGING_MS = 5  # live, while packets wait for slower inputs
 _BATCH_NS = 500_000  # acknowledgements wait at most this long for company
 
 
@@ -43,18 +47,24 @@ class Control(Protocol):
     def ask_stop(self, node: str) -> None:
         """A node asks for an orderly end of the whole run. Safe from any thread."""
 
+    def ask(self, node: str, verb: str, arguments: dict[str, Any]) -> None:
+        """A node asks for a verb. Safe from any thread."""
+
     def problem(self, error: EvpipeError) -> None:
         """Something went wrong that does not keep the graph from ending in good order."""
+
+    def ended(self, epoch: int) -> None:
+        """Every source of this worker stands at its end and waits for what comes next."""
 
 
 class _NodeContext:
     """What an operator sees of the runtime."""
 
-    def __init__(self, graph: Graph, runner: NodeRunner, control: Control) -> None:
+    def __init__(self, stage: Stage, runner: NodeRunner) -> None:
         self.node: str = runner.node.id
-        self.app: str = graph.name
-        self.clock: str = graph.clock
-        self._runner, self._control = runner, control
+        self.app: str = stage.graph.name
+        self.clock: str = stage.graph.clock
+        self._stage, self._runner, self._control = stage, runner, stage.control
 
     def say(self, text: str) -> None:
         self._control.say(self.node, text)
@@ -64,6 +74,12 @@ class _NodeContext:
 
     def inputs(self) -> list[InputState]:
         return self._runner.input_states()
+
+    def ask(self, verb: str, **arguments: Any) -> None:
+        self._control.ask(self.node, verb, arguments)
+
+    def transport(self) -> Transport:
+        return self._stage.transport()
 
 
 class Stage:
@@ -78,17 +94,21 @@ class Stage:
         pace: Pace,
         *,
         duration_us: int | None = None,
+        at_end: AtEnd = "stop",
         outlet: Outlet | None = None,
     ) -> None:
         self.graph = graph
         self.control = control
-        self.pace = pace
         self._ledger = ledger
         self._outlet = outlet
         self._inlets: list[Inlet] = []
         self._inlet_of: dict[int, Inlet] = {}
         self._poller = zmq.Poller()
         self._stopping = threading.Event()
+        self._verbs: deque[Verb] = deque()
+        self._guests: dict[int, RemoteOut] = {}
+        self._begun = False
+        self.epoch = 0
         self._edge_index = {id(edge): i for i, edge in enumerate(graph.edges)}
         self._runners: dict[str, NodeRunner] = {}
         self._targets: dict[int, tuple[NodeRunner, int]] = {}
@@ -98,10 +118,13 @@ class Stage:
             if node.id in set(node_ids):
                 operator = node.spec.make(node.params)
                 runner = NodeRunner(node, operator, ledger.nodes[index], live=graph.clock == "live")
-                operator.context = _NodeContext(graph, runner, control)
+                operator.context = _NodeContext(self, runner)
                 self._runners[node.id] = runner
                 if isinstance(operator, Source):
                     self._feeds.append(Feed(runner, operator, duration_us))
+        self.player = Player(self._feeds, pace, control, at_end)
+        self._sources = [i for i, node in enumerate(graph.nodes) if node.spec.source]
+        self._can_seek = all(graph.nodes[i].spec.trait("can_seek", False) for i in self._sources)
 
     @property
     def main_thread_operator(self) -> Operator | None:
@@ -162,29 +185,95 @@ class Stage:
             runner.outs[port].insert(0, RemoteOut(self._outlet, remote, wanted, self._wait_for_room))
 
     def run(self) -> None:
-        """Work until every node has ended and every packet sent is acknowledged. Raises HandlerError."""
-        self._register()
-        for runner in self._runners.values():
-            if not runner.inputs and not isinstance(runner.operator, Source):
-                runner.finish()  # its source has none of the ports that it would take
-        waiting = self._begin_feeds()
+        """Work until every node has ended and every packet sent is acknowledged. Raises HandlerError.
+
+        May be called again when a seek came after that.
+        """
+        if not self._begun:
+            self._begun = True
+            self._register()
+            for runner in self._runners.values():
+                if not runner.inputs and not isinstance(runner.operator, Source):
+                    runner.finish()  # its source has none of the ports that it would take
+            self.player.begin()
         while True:
-            if self._stopping.is_set() and waiting:
-                for _, _, feed in waiting:
-                    self._finish_feed(feed)
-                waiting = []
-            timeout_ms = self._timeout_ms(waiting)
-            self._turn(timeout_ms)
-            while waiting and waiting[0][0] <= time.monotonic_ns():
-                _, order, feed = heapq.heappop(waiting)
-                self._release(feed)
-                if self._advance(feed):
-                    heapq.heappush(waiting, (self._due(feed), order, feed))
-                if len(waiting) != 1 or self._stopping.is_set():
-                    break
-                self._turn(0)
-            if not waiting and self._done():
-                return
+            self._obey()
+            waiting = self.player.next_due()
+            self._turn(self._timeout_ms(waiting))
+            if self._verbs or self._stopping.is_set():
+                continue
+            if waiting is None:
+                if self.player.over and self._done():
+                    return
+            elif waiting[0] <= time.monotonic_ns():
+                self.player.release(waiting[1])
+
+    def do(self, verb: Verb) -> None:
+        """A verb to act on between two packets. Safe only in the thread that runs the stage.
+
+        A seek lets what waits go at once: this may be called while an operator waits for room.
+        """
+        if isinstance(verb, Seek) and self._outlet is not None:
+            self._outlet.forget(verb.epoch)
+        self._verbs.append(verb)
+
+    @property
+    def asked(self) -> bool:
+        """Verbs wait for `run`."""
+        return bool(self._verbs)
+
+    def _obey(self) -> None:
+        while self._verbs:
+            verb = self._verbs.popleft()
+            if isinstance(verb, Seek):
+                self.epoch = verb.epoch
+                if self._outlet is not None:
+                    self._outlet.forget(verb.epoch)
+                for runner in self._runners.values():
+                    runner.begin_epoch(verb.epoch)
+            if isinstance(verb, Set):
+                self._set(verb)
+            elif isinstance(verb, Attach):
+                self._attach(verb)
+            elif isinstance(verb, Detach):
+                self._detach(verb.edge)
+            else:
+                self.player.obey(verb)
+        if self._stopping.is_set():
+            self._stopping.clear()
+            self.player.stop()
+
+    def _set(self, verb: Set) -> None:
+        runner = self._runners.get(verb.node)
+        if runner is None:
+            return
+        try:
+            value = msgspec.convert(verb.value, runner.node.spec.params[verb.name].type)
+            runner.operator.change(verb.name, value)
+        except EvpipeError as error:  # the operator refused the value and goes on as it was
+            self.control.say(verb.node, f"{verb.name} stays as it was: {error}")
+        except Exception as error:
+            raise HandlerError(verb.node, f"change of {verb.name}", None, error) from error
+
+    def _attach(self, verb: Attach) -> None:
+        runner = self._runners.get(verb.node)
+        if runner is None or self._outlet is None:
+            return
+        name, account = f"{verb.node}.{verb.port} -> {verb.peer.decode()}", self._ledger.edges[verb.edge]
+        queue = EdgeQueue(name, Policy(kind=verb.policy), self.graph.clock, account, self._outlet.release)
+        self._outlet.add(verb.edge, verb.peer, queue)
+        shared = next((out for out in runner.outs[verb.port] if isinstance(out, RemoteOut)), None)
+        if shared is None:
+            shared = RemoteOut(self._outlet, [], [], self._wait_for_room)
+            runner.outs[verb.port].insert(0, shared)
+        shared.join(verb.edge)
+        self._guests[verb.edge] = shared
+
+    def _detach(self, edge: int) -> None:
+        shared = self._guests.pop(edge, None)
+        if shared is not None and self._outlet is not None:
+            shared.leave(edge)
+            self._outlet.remove(edge)
 
     def stop(self) -> None:
         """Sources end now; what they sent still flows to its end."""
@@ -209,7 +298,8 @@ class Stage:
                 pass
         for index in orphaned:
             runner, input_ = self._targets[index]
-            runner.end(input_)
+            runner.inputs[input_].orphaned = True
+            runner.end(input_, runner.epoch)
 
     def close(self) -> list[HandlerError]:
         """Close all operators, whatever happens; returns what they raised."""
@@ -222,6 +312,12 @@ class Stage:
             except Exception as error:  # every operator gets its chance; what was raised is reported
                 failures.append(HandlerError(runner.node.id, "close", None, error))
         return failures
+
+    def transport(self) -> Transport:
+        """How the run plays."""
+        position = max((self._ledger.nodes[i].position_us for i in self._sources), default=0)
+        player = self.player
+        return Transport(player.paused, player.rate, player.looping, position, self._can_seek)
 
     def last(self) -> dict[str, dict[str, Any]]:
         """Node -> its last scores or boxes."""
@@ -239,57 +335,10 @@ class Stage:
         if self._outlet is not None:
             self._poller.register(self._outlet.socket, zmq.POLLIN)
 
-    def _begin_feeds(self) -> list[tuple[int, int, Feed]]:
-        """Make the first packets, then start the clock: what a first packet costs (kernels) delays no later one."""
-        ready: list[tuple[int, Feed]] = []
-        for order, feed in enumerate(self._feeds):
-            feed.begin()
-            if self._advance(feed):
-                ready.append((order, feed))
-        self.pace.start()
-        waiting = [(self._due(feed), order, feed) for order, feed in ready]
-        heapq.heapify(waiting)
-        return waiting
-
-    def _advance(self, feed: Feed) -> bool:
-        """Make the next packet of a source; when there is none the source's end flows through the graph."""
-        try:
-            if feed.advance():
-                return True
-        except EvpipeError as error:
-            # What the source gave before stays valid: the graph ends in good order, the run with the error's code.
-            self.control.problem(HandlerError(feed.runner.node.id, "stream", None, error).error())
-        except Exception as error:
-            raise HandlerError(feed.runner.node.id, "stream", None, error) from error
-        self._finish_feed(feed)
-        return False
-
-    def _finish_feed(self, feed: Feed) -> None:
-        feed.end()
-        feed.runner.finish()
-
-    def _due(self, feed: Feed) -> int:
-        """Host time at which the feed's packet may leave; under `fast`, sources take turns in order of sensor time."""
-        assert feed.packet is not None
-        assert feed.first_us is not None
-        if feed.source.live:
-            return 0
-        if self.pace.clock == "fast":
-            return -(2**62) + feed.packet.t1_us
-        return self.pace.due_ns(feed.first_us, feed.packet.t1_us)
-
-    def _release(self, feed: Feed) -> None:
-        assert feed.packet is not None
-        feed.runner.emit_source(feed.packet, time.monotonic_ns(), feed.busy_ns)
-
-    def _timeout_ms(self, waiting: list[tuple[int, int, Feed]]) -> int:
-        if any(runner.holding for runner in self._runners.values()) and self.graph.clock == "live":
-            limit = 5
-        else:
-            limit = _IDLE_MS
-        if waiting:
-            limit = min(limit, max(0, -(-(waiting[0][0] - time.monotonic_ns()) // 1_000_000)))
-        return limit
+    def _timeout_ms(self, waiting: tuple[int, Feed] | None) -> int:
+        held = any(runner.holding for runner in self._runners.values())
+        limit = _MERGING_MS if held and self.graph.clock == "live" else _IDLE_MS
+        return limit if waiting is None else min(limit, until_ms(waiting[0]))
 
     def _turn(self, timeout_ms: int) -> None:
         """Take what arrives within the time: control, packets, acknowledgements."""
@@ -340,9 +389,9 @@ class Stage:
         if arrival.packet is None:
             inlet.acknowledge(arrival.edge, arrival.number)
             if arrival.mark == "end":
-                runner.end(input_)
+                runner.end(input_, arrival.epoch)
             else:
-                runner.advance(input_, arrival.t_us)
+                runner.advance(input_, arrival.t_us, arrival.epoch)
             return True
 
         def done() -> None:

@@ -36,7 +36,7 @@ def summarise(
         )
     edges = [
         _edge(graph, edge, account, worker_of)
-        for i, (edge, account) in enumerate(zip(graph.edges, ledger.edges, strict=True))
+        for i, (edge, account) in enumerate(zip(graph.edges, ledger.edges, strict=False))
         if i not in void
     ]
     return {

@@ -11,8 +11,6 @@ import secrets
 import selectors
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -24,35 +22,27 @@ from evpipe.errors import (
     EXIT_TERMINATED,
     EvpipeError,
     NodeError,
+    UsageError,
     WorkerError,
 )
 from evpipe.graph.model import Graph
 from evpipe.graph.plan import Worker
-from evpipe.link.account import Ledger
+from evpipe.link.account import GUESTS, Ledger
 from evpipe.link.arena import new_memory
 from evpipe.link.transport import LinkKind, new_keys
-from evpipe.run.control import AskStop, Begin, Bury, Done, Go, Leave, Line, Problem, Ready, Say, Stop
+from evpipe.run.child import Child, spawn
+from evpipe.run.conductor import Conductor
+from evpipe.run.control import Ask, AskStop, Begin, Bury, Done, Ended, Go, Leave, Problem, Ready, Say, Stop
+from evpipe.run.guests import Guests
 from evpipe.run.options import Options, Outcome
-from evpipe.run.parent import die_with_parent
 from evpipe.run.ports import missing_ports
 from evpipe.run.summary import summarise
+from evpipe.run.verbs import Seek, Verb
 from evpipe.run.worker import forms_of
 
 GRACE_S = 5.0  # from the first stop to the end, whatever the operators do
 START_S = 120.0  # until every worker is ready: importing torch on a slow disk, compiling kernels
 ARENA = 256 * 2**20  # bytes of shared memory a producer may use; pages are taken as they are written
-
-
-class _Child:
-    """A worker process and what is known of it."""
-
-    def __init__(self, worker: Worker, process: subprocess.Popen[bytes], line: Line) -> None:
-        self.worker, self.process, self.line = worker, process, line
-        self.name = worker.name
-        self.ready: Ready | None = None
-        self.done = False
-        self.gone = False
-        self.failed = False
 
 
 class Supervisor:
@@ -68,7 +58,7 @@ class Supervisor:
     ) -> None:
         self.graph, self.plan, self.options, self.say, self.link = graph, plan, options, say, link
         self.worker_of = {node: worker.name for worker in plan for node in worker.nodes}
-        self._children: dict[str, _Child] = {}
+        self._children: dict[str, Child] = {}
         self._selector = selectors.DefaultSelector()
         self._last: dict[str, dict[str, Any]] = {}
         self._void: set[int] = set()
@@ -80,9 +70,13 @@ class Supervisor:
         self._stop_deadline: float | None = None
         self._go_time: float | None = None
         self._memory: dict[str, int] = {}
-        n_edges, n_nodes = len(graph.edges), len(graph.nodes)
+        n_edges, n_nodes = len(graph.edges) + GUESTS, len(graph.nodes)
         self._ledger_fd = Ledger.memory(n_edges, n_nodes)
         self.ledger = Ledger(n_edges, n_nodes, self._ledger_fd)
+        self.conductor = Conductor(graph, self.ledger, self._tell, self._stop, options.rate)
+        self.conductor.ending(options.at_end)
+        self._source_workers = {self.worker_of[node.id] for node in graph.nodes if node.spec.source}
+        self._guests: Guests | None = None
 
     def run(self) -> Outcome:
         """Run the graph to its end. Errors of the graph's nodes are in the outcome, not raised."""
@@ -104,9 +98,9 @@ class Supervisor:
         run = secrets.token_hex(8)
         token = secrets.token_bytes(16)
         keys = new_keys() if self.link == "tcp" else None
-        producers = {self.worker_of[e.source] for e in self.graph.edges if self._crosses(e.source, e.target)}
+        self._guests = Guests(self.graph, self.ledger, token, keys)
         if self.link == "shm":
-            self._memory = {name: new_memory(f"evpipe-{name}", ARENA) for name in sorted(producers)}
+            self._memory = {worker.name: new_memory(f"evpipe-{worker.name}", ARENA) for worker in self.plan}
         fds = [self._ledger_fd, *self._memory.values()]
         for worker in self.plan:
             child = self._spawn(worker, fds)
@@ -118,6 +112,7 @@ class Supervisor:
                     clock=self.graph.clock,
                     rate=self.options.rate,
                     duration_us=self.options.duration_us,
+                    at_end=self.options.at_end,
                     nodes=forms_of(self.graph),
                     edges=list(self.graph.edges),
                     worker_of=self.worker_of,
@@ -130,31 +125,11 @@ class Supervisor:
                 )
             )
 
-    def _spawn(self, worker: Worker, fds: Iterable[int]) -> _Child:
-        ours, theirs = socket.socketpair()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "evpipe.run.worker", str(theirs.fileno())],
-            pass_fds=[theirs.fileno(), *fds],
-            env=os.environ | self._thread_settings(worker),
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr.fileno() if _has_fileno(sys.stderr) else None,
-            start_new_session=True,
-            preexec_fn=die_with_parent(),  # noqa: PLW1509 - the supervisor has one thread
-        )
-        theirs.close()
-        child = _Child(worker, process, Line(ours))
+    def _spawn(self, worker: Worker, fds: Iterable[int]) -> Child:
+        child = spawn(self.graph, worker, fds)
         self._children[worker.name] = child
-        self._selector.register(ours, selectors.EVENT_READ, child)
+        self._selector.register(child.line.socket, selectors.EVENT_READ, child)
         return child
-
-    def _thread_settings(self, worker: Worker) -> dict[str, str]:
-        """Compute threads of a worker: the most that one of its nodes asks for; set before any library loads."""
-        threads = max([int(self.graph.node(node).params.get("threads", 1)) for node in worker.nodes], default=1)
-        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-        return dict.fromkeys(names, str(threads))
-
-    def _crosses(self, source: str, target: str) -> bool:
-        return self.worker_of[source] != self.worker_of[target]
 
     # Watching
 
@@ -193,7 +168,7 @@ class Supervisor:
 
     def _hear(self, timeout_s: float) -> None:
         for key, _ in self._selector.select(timeout_s):
-            child: _Child | None = key.data
+            child: Child | None = key.data
             if child is None:  # a signal arrived: its number is noted already
                 key.fileobj.recv(64)  # type: ignore[union-attr]
                 continue
@@ -202,26 +177,30 @@ class Supervisor:
             if child.line.closed:
                 self._selector.unregister(child.line.socket)
 
-    def _take(self, child: _Child, message: Any) -> None:
+    def _take(self, child: Child, message: Any) -> None:
         if isinstance(message, Ready):
             child.ready = message
         elif isinstance(message, Say):
             self.say(f"{message.node}: {message.text}" if message.node else message.text)
         elif isinstance(message, AskStop):
             self._stop()
+        elif isinstance(message, Ask):
+            self._asked(message)
+        elif isinstance(message, Ended):
+            self.conductor.ended(child.name, message.epoch, self._source_workers)
         elif isinstance(message, Done):
-            child.done = True
+            child.done = message.epoch == self.conductor.epoch
             self._last |= message.last
         elif isinstance(message, Problem):
             self._problem(child, message)
 
-    def _problem(self, child: _Child, message: Problem) -> None:
+    def _problem(self, child: Child, message: Problem) -> None:
         error = _error_of(message)
         if message.fatal:
             child.failed = True
             if self._may_fail(child):
                 self._degraded = True
-                self.say(f"{message.text}\nthe run goes on without {_nodes(child)}")
+                self.say(f"{message.text}\nthe run goes on without {child.nodes}")
                 return
         self._fail(error, message.traceback)
         if message.fatal:
@@ -240,10 +219,10 @@ class Supervisor:
                 self._died(child)
             self._bury(child)
 
-    def _died(self, child: _Child) -> None:
+    def _died(self, child: Child) -> None:
         code = child.process.returncode
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended unasked with exit code {code}"
-        text = f"worker {child.name} ({_nodes(child)}) {how}"
+        text = f"worker {child.name} ({child.nodes}) {how}"
         if self._may_fail(child):
             self._degraded = True
             self.say(f"{text}; the run goes on without it")
@@ -252,12 +231,12 @@ class Supervisor:
         self._fail(WorkerError(f"{text}{hint}"))
         self._stop()
 
-    def _may_fail(self, child: _Child) -> bool:
+    def _may_fail(self, child: Child) -> bool:
         """Whether the run goes on without this worker: a window is for looking only."""
         sinks = {self.graph.node(node).spec.trait("sink", "") for node in child.worker.nodes}
         return self._go_time is not None and sinks == {"window"}
 
-    def _bury(self, dead: _Child) -> None:
+    def _bury(self, dead: Child) -> None:
         nodes = set(dead.worker.nodes)
         touched: dict[str, list[int]] = {}
         for index, edge in enumerate(self.graph.edges):
@@ -284,6 +263,61 @@ class Supervisor:
             child.line.send(Go(addresses, pids, sorted(self._void)))
         self._go_time = time.monotonic()
 
+    # Verbs
+
+    def act(self, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What a window, `evpipe ctl` or a program asks. Raises UsageError with the reason why not."""
+        if verb == "state":
+            return self.state()
+        if self._go_time is None:
+            raise UsageError(f"{verb}: the graph is still starting; ask again in a moment")
+        if verb == "tap":
+            return self._tap(**arguments)
+        if verb == "untap":
+            assert self._guests is not None
+            self._guests.dismiss(int(arguments["edge"]))
+            return {}
+        return self.conductor.act(verb, arguments)
+
+    def state(self) -> dict[str, Any]:
+        """The run as plain values: its summary so far, how it plays, and its workers."""
+        duration_s = 0.0 if self._go_time is None else time.monotonic() - self._go_time
+        summary = summarise(self.graph, self.ledger, self.worker_of, self._void, duration_s, self._last)
+        workers = [
+            {"name": c.name, "pid": c.process.pid, "nodes": list(c.worker.nodes), "state": self._state_of(c)}
+            for c in self._children.values()
+        ]
+        return summary | self.conductor.state() | {"pid": os.getpid(), "workers": workers}
+
+    def _state_of(self, child: Child) -> str:
+        if child.gone:
+            return "gone"
+        if child.ready is None:
+            return "starting"
+        return "done" if child.done else "running"
+
+    def _tap(self, node: str, port: str | None = None, pid: int | None = None) -> dict[str, Any]:
+        assert self._guests is not None
+        port = self._guests.port_of(node, port)
+        child = self._children[self.worker_of[node]]
+        if child.gone:
+            raise UsageError(f"tap: worker {child.name} of node '{node}' is gone")
+        return self._guests.admit(child, self._memory.get(child.name), node, port, pid)
+
+    def _tell(self, verb: Verb) -> None:
+        if isinstance(verb, Seek):
+            for child in self._children.values():
+                child.done = False
+        for child in self._children.values():
+            if not child.gone:
+                child.line.send(verb)
+
+    def _asked(self, message: Ask) -> None:
+        try:
+            self.act(message.verb, message.arguments)
+        except UsageError as error:
+            self.say(f"{message.node}: {error}")
+
     # Ending
 
     def _host_time_up(self, now: float) -> bool:
@@ -305,7 +339,7 @@ class Supervisor:
                 child.line.send(Stop())
 
     def _grace_over(self) -> None:
-        late = [f"{child.name} ({_nodes(child)})" for child in self._children.values() if not child.gone]
+        late = [f"{child.name} ({child.nodes})" for child in self._children.values() if not child.gone]
         self._grace_expired = True
         self.say(f"not ended {GRACE_S:.0f} s after the stop, killed: {', '.join(late)}")
 
@@ -321,7 +355,7 @@ class Supervisor:
     def _settle(self) -> None:
         """Close the books: whatever was in flight at a dead worker is dropped, reason `dead`."""
         died = any(not child.done or child.process.returncode != 0 for child in self._children.values())
-        for edge, account in zip(self.graph.edges, self.ledger.edges, strict=True):
+        for edge, account in zip(self.graph.edges, self.ledger.edges, strict=False):
             if account.in_flight.packets == 0 and account.balanced:
                 continue
             if died:
@@ -375,15 +409,3 @@ class Supervisor:
 def _error_of(message: Problem) -> EvpipeError:
     kind = next((k for k in EvpipeError.__subclasses__() if k.exit_code == message.exit_code), NodeError)
     return kind(message.text)
-
-
-def _nodes(child: _Child) -> str:
-    return ", ".join(child.worker.nodes)
-
-
-def _has_fileno(stream: Any) -> bool:
-    try:
-        stream.fileno()
-    except (AttributeError, OSError):
-        return False
-    return True

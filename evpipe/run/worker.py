@@ -23,17 +23,33 @@ import zmq
 from evpipe.errors import EvpipeError, WorkerError
 from evpipe.graph.model import Graph, Node
 from evpipe.graph.resolve import resolve
-from evpipe.link.account import Ledger
+from evpipe.link.account import GUESTS, Ledger
 from evpipe.link.arena import Arena
 from evpipe.link.arena import Mapping as MemoryMapping
 from evpipe.link.inlet import Inlet
 from evpipe.link.outlet import Outlet
 from evpipe.link.transport import bind, connect
 from evpipe.operator import Operator
-from evpipe.run.control import AskStop, Begin, Bury, Done, Go, Leave, Line, NodeForm, Problem, Ready, Say, Stop
+from evpipe.run.control import (
+    Ask,
+    AskStop,
+    Begin,
+    Bury,
+    Done,
+    Ended,
+    Go,
+    Leave,
+    Line,
+    NodeForm,
+    Problem,
+    Ready,
+    Say,
+    Stop,
+)
 from evpipe.run.node import HandlerError
 from evpipe.run.pace import Pace
 from evpipe.run.stage import Stage
+from evpipe.run.verbs import Verb
 
 
 class _Link:
@@ -58,6 +74,8 @@ class _Link:
                 stage.bury(message.edges)
             elif isinstance(message, Leave):
                 self.leave.set()
+            elif isinstance(message, Verb):
+                stage.do(message)
         if self.line.closed:
             os._exit(WorkerError.exit_code)
 
@@ -66,6 +84,12 @@ class _Link:
 
     def ask_stop(self, node: str) -> None:
         self.line.send(AskStop(node))
+
+    def ask(self, node: str, verb: str, arguments: dict[str, Any]) -> None:
+        self.line.send(Ask(node, verb, arguments))
+
+    def ended(self, epoch: int) -> None:
+        self.line.send(Ended(epoch))
 
     def problem(self, error: EvpipeError) -> None:
         self.line.send(Problem(str(error), error.exit_code, fatal=False))
@@ -94,10 +118,11 @@ def _work(line: Line) -> int:
     begin = _wait_for_begin(line)
     graph = graph_of(begin)
     own = [node_id for node_id, worker in begin.worker_of.items() if worker == begin.worker]
-    ledger = Ledger(len(graph.edges), len(graph.nodes), begin.ledger_fd)
+    ledger = Ledger(len(graph.edges) + GUESTS, len(graph.nodes), begin.ledger_fd)
     context: zmq.Context[Any] = zmq.Context()
-    outlet, address = _outlet(begin, own, context)
-    stage = Stage(graph, own, ledger, link, Pace(begin.clock, begin.rate), duration_us=begin.duration_us, outlet=outlet)
+    outlet, address = _outlet(begin, context)
+    pace = Pace(begin.clock, begin.rate)
+    stage = Stage(graph, own, ledger, link, pace, duration_us=begin.duration_us, at_end=begin.at_end, outlet=outlet)
     try:
         line.send(Ready(address, stage.open()))
 
@@ -106,11 +131,12 @@ def _work(line: Line) -> int:
             stage.connect(set(go.void), _inlets(begin, graph, own, go, context), begin.worker_of)
             gc.collect()
             gc.freeze()  # what was loaded so far never becomes garbage; collections stay short
-            stage.run()
+            while not link.leave.is_set():
+                stage.run()
+                line.send(Done(stage.epoch, stage.last()))
+                _wait_to_leave(link, stage)
 
         beside_main_loop(stage.main_thread_operator, work)
-        line.send(Done(stage.last()))
-        _wait_to_leave(link, stage)
     finally:
         failures = stage.close()
     if failures:
@@ -158,10 +184,8 @@ def forms_of(graph: Graph) -> list[NodeForm]:
     return [NodeForm(n.id, n.use, msgspec.to_builtins(n.params), n.on_error) for n in graph.nodes]
 
 
-def _outlet(begin: Begin, own: list[str], context: zmq.Context[Any]) -> tuple[Outlet | None, str]:
-    sends = any(edge.source in own and edge.target not in own for edge in begin.edges)
-    if not sends:
-        return None, ""
+def _outlet(begin: Begin, context: zmq.Context[Any]) -> tuple[Outlet, str]:
+    """Every worker has one, for its consumers and for guests that come later."""
     socket_, address = bind(context, begin.link, f"evpipe-{begin.run}-{begin.worker}", begin.keys)
     fd = begin.memory_fds.get(begin.worker)
     return Outlet(socket_, begin.token, None if fd is None else Arena(fd)), address
@@ -200,7 +224,8 @@ def _wait_for_go(link: _Link, stage: Stage) -> Go:
 
 
 def _wait_to_leave(link: _Link, stage: Stage) -> None:
-    while not link.leave.is_set():
+    """Until the run is over, or a seek wakes the stage again."""
+    while not (link.leave.is_set() or stage.asked):
         _wait_for_word(link.line)
         link.listen(stage)
 

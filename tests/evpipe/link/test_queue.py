@@ -18,26 +18,26 @@ def queue(policy: Policy, clock: str = "live") -> tuple[EdgeQueue, list[object]]
     return EdgeQueue("a.b -> c", policy, clock, Ledger(1, 0).edges[0], released.append), released
 
 
-def item(k: int, born_ns: int = 0, nbytes: int = 100) -> Item:
-    return Item(k * 10, k * 10 + 10, events=k, nbytes=nbytes, born_ns=born_ns, payload=k)
+def item(k: int, born_ns: int = 0, nbytes: int = 100, epoch: int = 0) -> Item:
+    return Item(k * 10, k * 10 + 10, k, nbytes, born_ns, payload=k, epoch=epoch)
 
 
 @given(
     policy=st.sampled_from([KEEP_UP, NEWEST, LOSSLESS, Policy(kind="keep_up", depth=2, max_age_us=3000)]),
     clock=st.sampled_from(["live", "fast"]),
-    steps=st.lists(st.sampled_from(["put", "next", "done", "mark", "tick", "die"]), max_size=80),
+    steps=st.lists(st.sampled_from(["put", "next", "done", "mark", "tick", "die", "seek"]), max_size=80),
 )
 @settings(deadline=None, max_examples=300)
 def test_accounts_balance_whatever_happens(policy, clock, steps):
     """After any sequence: sent = received + dropped + in flight; order is kept; every gap is told exactly."""
     edge, released = queue(policy, clock)
-    now, number, on_the_way, got, gaps = 0, 0, [], [], 0
+    now, number, on_the_way, got, gaps, epoch = 0, 0, [], [], 0, 0
     for step in steps:
         if step == "put" and not edge.full:
             number += 1
-            edge.put(item(number, now), now)
+            edge.put(item(number, now, epoch=epoch), now)
         elif step == "mark":
-            edge.mark("watermark", number * 10)
+            edge.mark("watermark", number * 10, epoch)
         elif step == "next" and (message := edge.next(now)) is not None:
             on_the_way.append(message)
             assert len(on_the_way) <= 16
@@ -46,10 +46,16 @@ def test_accounts_balance_whatever_happens(policy, clock, steps):
             if gap is not None:
                 assert gap.count > 0
                 gaps += gap.count
-            if not what.mark:
+            if not what.mark and what.epoch < epoch:
+                edge.account.stale(what.events)
+            elif not what.mark:
                 got.append(what.payload)
                 edge.account.received(what.events, 0)
             edge.done(n)
+        elif step == "seek":
+            epoch += 1
+            edge.forget(epoch)
+            assert not len(edge)
         elif step == "tick":
             now += 2 * MS
         elif step == "die":
@@ -62,7 +68,7 @@ def test_accounts_balance_whatever_happens(policy, clock, steps):
     assert gaps <= dropped
     assert len(set(released)) == len(released)
     if policy.kind == "lossless" and not edge.dead:
-        assert dropped == 0
+        assert edge.account.dropped_by.keys() <= {"seek"}
 
 
 def test_newest_keeps_one():
@@ -93,10 +99,10 @@ def test_marks_stay_when_packets_go():
     """Shedding never loses the end of a stream, and a watermark that still waits is replaced by the next."""
     edge, _ = queue(Policy(kind="keep_up", depth=1))
     edge.put(item(1), 0)
-    edge.mark("watermark", 10)
-    edge.mark("watermark", 20)
+    edge.mark("watermark", 10, 0)
+    edge.mark("watermark", 20, 0)
     edge.put(item(2), 0)
-    edge.mark("end", 30)
+    edge.mark("end", 30, 0)
     seen = []
     while (message := edge.next(0)) is not None:
         seen.append((message[1].mark, message[1].t1_us, message[1].payload))

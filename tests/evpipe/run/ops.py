@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
 from evpipe.errors import InputError
-from evpipe.operator import Operator, Source
+from evpipe.operator import Operator, Param, Source
 from evpipe.packets import Events, Frame, Mark, Packet, Scores
+
+Micros0 = Annotated[int, Param(unit="us", min=0)]
 
 
 def some_events(generator: np.random.Generator, n: int, t0_us: int, t1_us: int) -> Events:
@@ -91,6 +95,9 @@ class Rate(Operator):
         self._k = 0
         self._gaps = 0
 
+    def reset(self) -> None:
+        self._k = self._gaps = 0
+
     def on_gap(self, gap: Mark) -> None:
         self._gaps += gap.count
 
@@ -137,6 +144,13 @@ class Lines(Operator):
     def open(self) -> None:
         self._file = Path(self._path).open("w", encoding="utf-8")  # noqa: SIM115
 
+    def reset(self) -> None:
+        """What was before a seek is taken out."""
+        if self._file.closed:
+            self.open()
+        self._file.seek(0)
+        self._file.truncate()
+
     def on_any(self, packet: Packet, origin: str) -> None:
         arrays = [getattr(packet, name) for name in packet.__struct_fields__]
         total = sum(int(a.astype(np.float64).sum() * 1000) for a in arrays if isinstance(a, np.ndarray))
@@ -182,3 +196,58 @@ class Keeps(Operator):
 
     def on_end(self) -> None:
         assert [int(events.t.sum()) for events in self._kept] == self._sums
+
+
+class Tape(Noise):
+    """The same events on every play, from any position."""
+
+    can_seek = True
+
+    def __init__(self, packets: int = 100, from_us: Micros0 = 0) -> None:
+        super().__init__(packets=packets)
+        self.from_us = from_us
+
+    def seek(self, t_us: int) -> None:
+        self.from_us = t_us
+
+    def stream(self) -> Iterator[Events | Frame]:
+        for packet in super().stream():
+            if packet.t0_us >= self.from_us:
+                yield packet
+
+
+class Script(Operator):
+    """Once events reach `at_us`, asks for verbs in turn, `pause_ms` apart, and writes down how the run stood then."""
+
+    def __init__(self, at_us: int, verbs: list[dict[str, Any]], path: str, pause_ms: int = 300) -> None:
+        self._at_us, self._verbs, self._path, self._pause_ms = at_us, verbs, path, pause_ms
+        self._begun = False
+
+    def on_events(self, events: Events) -> None:
+        if events.t1_us >= self._at_us and not self._begun:
+            self._begun = True
+            threading.Thread(target=self._play, daemon=True).start()
+
+    def _play(self) -> None:
+        stood = []
+        for verb in self._verbs:
+            arguments = dict(verb)
+            self.context.ask(str(arguments.pop("verb")), **arguments)
+            time.sleep(self._pause_ms / 1000)
+            now = self.context.transport()
+            stood.append([now.paused, now.rate, now.position_us])
+        Path(self._path).write_text(json.dumps(stood), encoding="utf-8")
+
+
+class Adjusted(Operator):
+    """Scores hold the parameter `gain`, which may change while running."""
+
+    def __init__(self, gain: Annotated[float, Param(min=0, live=True)] = 1.0, fixed: int = 1) -> None:
+        self.gain = gain
+
+    def on_events(self, events: Events) -> Scores:
+        none = np.zeros(0, np.float32)
+        values = np.array([self.gain], np.float32)
+        return Scores(
+            t0_us=events.t0_us, t1_us=events.t1_us, labels=("gain",), values=values, attention=none, kept=none > 0
+        )
