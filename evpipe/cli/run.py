@@ -47,6 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="overwrite existing recordings")
     parser.add_argument("--camera", metavar="SERIAL", help="this camera, or 'simulated'")
     parser.add_argument("--seed", type=int, help="seed of everything random")
+    parser.add_argument("--loop", action="store_true", help="begin anew at the end of the recordings")
+    parser.add_argument(
+        "--hang-after", metavar="TIME", default="20s", help="an operator silent for longer has failed (default 20s)"
+    )
     parser.add_argument("--summary", choices=["json"], help="print the run's figures on stdout as one JSON object")
     parser.add_argument(
         "--log", metavar="DIR", nargs="?", const="", help="write run.json and log.txt to DIR (default: runs/NAME-TIME)"
@@ -94,7 +98,13 @@ def run(args: argparse.Namespace) -> int:
             graph = load(True)
     if not graph.nodes:
         raise GraphError(f"{args.app}: without its windows nothing is left to run; give it another sink, or --record")
-    options = Options(rate=args.rate, duration_us=span_us(args.duration, "--duration"), verbose=args.verbose)
+    options = Options(
+        rate=args.rate,
+        duration_us=span_us(args.duration, "--duration"),
+        at_end="loop" if args.loop else "stop",
+        hang_after_s=(span_us(args.hang_after, "--hang-after") or 0) / 1e6,
+        verbose=args.verbose,
+    )
     if args.inline:
         outcome = run_inline(graph, options, log.say)
     else:

@@ -25,7 +25,7 @@ VERSION = 1
 TOP_KEYS = ("evpipe", "name", "clock", "extends", "nodes")
 NODE_KEYS = ("use", "in", "with", "policy", "worker", "host", "on_error")
 RESERVED = ("policy", "worker", "host", "on_error")
-ON_ERROR = ("stop", "skip")
+ON_ERROR = ("stop", "skip", "restart")
 REPLAY = "sensors.replay.Replay"
 RECORDER = "evpipe.recorder.Recorder"
 _ID = re.compile(r"[A-Za-z_][\w-]*")
@@ -327,8 +327,6 @@ class _Loading:
             return value.data
         takes = f"takes one of {', '.join(choices)}" if choices else "takes a word"
         there = hint(str(value.data), choices) if choices else "write a name such as w1"
-        if key == "on_error" and value.data == "restart":
-            there = "restarting nodes is not in this version"
         self._faults.append(draft.fault(value.place, key, f"{takes}, found {show(value.plain())}", there))
         return None
 

@@ -1,13 +1,21 @@
-"""`extends:`: a graph file that changes another one. Values keep the place of the file they were written in."""
+"""What changes a graph file: another one that extends it, or a recording in a node's place.
+
+Values keep the place of the file, or of the option, that they were written in.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+
+import msgspec
 
 from evpipe.graph import apps
 from evpipe.graph.document import Entry, Value, read
 from evpipe.graph.faults import Fault, GraphFaultsError, Place
 from evpipe.graph.values import show
+from evpipe.graph.wiring import Draft
+from evpipe.operator import Spec
 
 
 def read_extended(path: Path, shown: str, faults: list[Fault], below: tuple[Path, ...] = ()) -> dict[str, Entry] | None:
@@ -95,3 +103,17 @@ def _merged_node(base: Entry, over: Entry) -> Entry:
         else:
             merged[key] = entry
     return Entry(over.key, Value(merged, over.value.place))
+
+
+def replaced(draft: Draft, use: str, spec: Spec, given: Mapping[str, str], place: Place) -> Draft:
+    """A node whose packets come from a recording: it hears nothing, and has the ports that it had, or any (source)."""
+    outputs = spec.outputs
+    if draft.spec is not None and not draft.spec.source:
+        outputs = {port: kind for port, kind in outputs.items() if draft.spec.outputs.get(port) is kind}
+    return msgspec.structs.replace(
+        draft,
+        use=use,
+        spec=msgspec.structs.replace(spec, outputs=outputs),
+        entries={key: entry for key, entry in draft.entries.items() if key not in ("in", "policy")},
+        given={name: Entry(place, Value(text, place)) for name, text in given.items()},
+    )

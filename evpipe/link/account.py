@@ -22,8 +22,8 @@ _HISTOGRAM = _STALE + 2
 _BINS = 256  # eight to an octave from 1 us: a quantile is at most 9 % above the true one
 EDGE_CELLS = _HISTOGRAM + _BINS
 
-_PACKETS, _EVENTS, _BUSY_NS, _ZERO_US, _POSITION_US = range(5)
-_SERVICE = 5
+_PACKETS, _EVENTS, _BUSY_NS, _ENTERED_NS, _ZERO_US, _POSITION_US = range(6)
+_SERVICE = 6
 NODE_CELLS = _SERVICE + _BINS
 
 
@@ -163,6 +163,15 @@ class NodeAccount(_Cells):
         self._cells[_BUSY_NS] += busy_ns
         self._cells[_SERVICE + _bin(busy_ns)] += 1
 
+    def entered(self, ns: int) -> None:
+        """The node's own code was entered at host-monotonic `ns`; 0: it was left."""
+        self._cells[_ENTERED_NS] = ns
+
+    @property
+    def entered_ns(self) -> int:
+        """Since when the node's own code runs; 0 when it does not."""
+        return self._cells[_ENTERED_NS]
+
     def stands(self, zero_us: int, position_us: int) -> None:
         """A source's sensor time: where its recording begins, and the end of the packet it gave last."""
         self._cells[_ZERO_US], self._cells[_POSITION_US] = zero_us, position_us
@@ -195,17 +204,19 @@ class NodeAccount(_Cells):
 class Ledger:
     """All accounts of a run in one piece of memory; `fd` is given to the workers, None means private memory."""
 
-    def __init__(self, n_edges: int, n_nodes: int, fd: int | None = None) -> None:
-        size = max(8 * (n_edges * EDGE_CELLS + n_nodes * NODE_CELLS), 8)
+    def __init__(self, n_edges: int, n_nodes: int, n_workers: int = 1, fd: int | None = None) -> None:
+        size = 8 * (n_edges * EDGE_CELLS + n_nodes * NODE_CELLS + n_workers)
         self._map = mmap.mmap(-1 if fd is None else fd, size)
         cells = memoryview(self._map).cast("q")
         self.edges = [EdgeAccount(cells[i * EDGE_CELLS : (i + 1) * EDGE_CELLS]) for i in range(n_edges)]
         start = n_edges * EDGE_CELLS
         self.nodes = [NodeAccount(cells[start + i * NODE_CELLS : start + (i + 1) * NODE_CELLS]) for i in range(n_nodes)]
+        self.beats = cells[start + n_nodes * NODE_CELLS :]
+        """For each worker, when its loop last turned, in host-monotonic ns; 0 before it runs."""
 
     @staticmethod
-    def memory(n_edges: int, n_nodes: int) -> int:
+    def memory(n_edges: int, n_nodes: int, n_workers: int) -> int:
         """A new memfd large enough for these accounts, inheritable by the workers."""
         fd = os.memfd_create("evpipe-accounts")
-        os.ftruncate(fd, max(8 * (n_edges * EDGE_CELLS + n_nodes * NODE_CELLS), 8))
+        os.ftruncate(fd, 8 * (n_edges * EDGE_CELLS + n_nodes * NODE_CELLS + n_workers))
         return fd

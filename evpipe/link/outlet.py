@@ -110,6 +110,12 @@ class Outlet:
         """Everything ever sent was acknowledged."""
         return all(queue.idle for queue in self._queues.values())
 
+    def revive(self, edge: int, peer: bytes) -> None:
+        """The consumer's worker was started again, and calls itself `peer` now."""
+        self.bury(edge)
+        self._peer_of[edge] = peer
+        self._queues[edge].revive()
+
     def remove(self, edge: int) -> None:
         """Serve an edge no more: its consumer leaves, or a new one takes its place."""
         self.bury(edge)

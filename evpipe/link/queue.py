@@ -60,6 +60,7 @@ class EdgeQueue:
         self._outstanding: dict[int, Item] = {}
         self._credits = _credits(policy)
         self._gap: Gap | None = None
+        self._end: Item | None = None
         self._waiting_bytes = 0
         self._number = 0
         self._warned = False
@@ -84,8 +85,8 @@ class EdgeQueue:
         """Take a packet in charge; older ones may go. A live lossless buffer that is full sets `failure`."""
         self.account.sent(item.events)
         if self.dead:
-            self.account.dropped("dead", 1, item.events)
-            self._release(item.payload)
+            self._waiting_bytes += item.nbytes
+            self._note("dead", item)
             return
         if self.policy.kind == "newest":
             self._shed("depth", lambda _: True)
@@ -101,14 +102,19 @@ class EdgeQueue:
 
     def mark(self, kind: str, t_us: int, epoch: int) -> None:
         """Queue a watermark or the end. A watermark replaces one that still waits behind all packets."""
+        item = Item(t_us, t_us, 0, 0, 0, mark=kind, epoch=epoch)
+        if kind == "end":
+            self._end = item
         if self.dead:
             return
         if self._items and self._items[-1].mark == "watermark":
             self._items.pop()
-        self._items.append(Item(t_us, t_us, 0, 0, 0, mark=kind, epoch=epoch))
+        self._items.append(item)
 
     def forget(self, epoch: int) -> None:
         """A seek: what waits of before this epoch is of no use any more, and no gap in it worth telling."""
+        if self._end is not None and self._end.epoch < epoch:
+            self._end = None
         old = [item for item in self._items if item.epoch < epoch]
         if not old:
             return
@@ -152,9 +158,20 @@ class EdgeQueue:
         for item in self._items:
             if not item.mark:
                 self._release(item.payload)
+        t0_us = min((item.t0_us for item in [*self._outstanding.values(), *self._items]), default=0)
+        t1_us = max((item.t1_us for item in [*self._outstanding.values(), *self._items]), default=0)
         self._outstanding.clear()
         self._items.clear()
-        self.account.settle_death()
+        self._waiting_bytes = 0
+        lost = self.account.settle_death()
+        if lost.packets:
+            self._gap = Gap("dead", lost.packets, lost.events, t0_us, t1_us)
+
+    def revive(self) -> None:
+        """A new consumer takes the place of the dead one; it is told what was lost in between."""
+        self.dead = False
+        if self._end is not None:
+            self._items.append(self._end)
 
     def _shed_old(self, now_ns: int) -> None:
         limit_ns = self.policy.max_age_us * 1000

@@ -18,13 +18,20 @@ from evpipe.run.parent import die_with_parent
 class Child:
     """A worker process and what is known of it."""
 
-    def __init__(self, worker: Worker, process: subprocess.Popen[bytes], line: Line) -> None:
-        self.worker, self.process, self.line = worker, process, line
+    def __init__(self, worker: Worker, index: int, process: subprocess.Popen[bytes], line: Line, dump_fd: int) -> None:
+        self.worker, self.index, self.process, self.line, self.dump_fd = worker, index, process, line, dump_fd
         self.name = worker.name
         self.ready: Ready | None = None
         self.done = False
+        self.hung = ""
+        self.generation = 0
         self.gone = False
         self.failed = False
+
+    def close(self) -> None:
+        """Give back what belongs to it."""
+        self.line.socket.close()
+        os.close(self.dump_fd)
 
     @property
     def nodes(self) -> str:
@@ -32,12 +39,21 @@ class Child:
         return ", ".join(self.worker.nodes)
 
 
-def spawn(graph: Graph, worker: Worker, fds: Iterable[int]) -> Child:
-    """Start a worker. Only the supervisor's main thread may: the worker dies with the thread that made it."""
+def peer_name(worker: str, generation: int) -> bytes:
+    """What the sockets of a worker call themselves; another name after each restart."""
+    return f"{worker}#{generation}".encode()
+
+
+def spawn(graph: Graph, worker: Worker, index: int, fds: Iterable[int]) -> Child:
+    """Start the `index`-th worker of the plan.
+
+    Only the supervisor's main thread may: a worker dies with the thread that made it.
+    """
     ours, theirs = socket.socketpair()
+    dump_fd = os.memfd_create("evpipe-stacks")
     process = subprocess.Popen(
-        [sys.executable, "-m", "evpipe.run.worker", str(theirs.fileno())],
-        pass_fds=[theirs.fileno(), *fds],
+        [sys.executable, "-m", "evpipe.run.worker", str(theirs.fileno()), str(dump_fd)],
+        pass_fds=[theirs.fileno(), dump_fd, *fds],
         env=os.environ | _thread_settings(graph, worker),
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr.fileno() if _has_fileno(sys.stderr) else None,
@@ -45,7 +61,7 @@ def spawn(graph: Graph, worker: Worker, fds: Iterable[int]) -> Child:
         preexec_fn=die_with_parent(),  # noqa: PLW1509 - the supervisor has one thread
     )
     theirs.close()
-    return Child(worker, process, Line(ours))
+    return Child(worker, index, process, Line(ours), dump_fd)
 
 
 def _thread_settings(graph: Graph, worker: Worker) -> dict[str, str]:

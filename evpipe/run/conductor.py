@@ -62,6 +62,7 @@ class Conductor:
             "paused": self.paused,
             "rate": self.rate,
             "loop": self._at_end == "loop",
+            "at_end": self._at_end,
             "range_us": list(self._range_us),
             "epoch": self.epoch,
             "position_us": self.position_us,

@@ -30,6 +30,12 @@ class Begin(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Supervisor to worker: the graph, which of its nodes are yours, and the means to reach the others."""
 
     worker: str
+    index: int
+    generation: int
+    n_workers: int
+    epoch: int
+    paused: bool
+    at_us: int | None
     app: str
     folder: str
     clock: Clock
@@ -44,14 +50,19 @@ class Begin(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     token: bytes
     keys: Keys | None
     ledger_fd: int
-    memory_fds: dict[str, int]
+    memory_fd: int | None
 
 
 class Go(msgspec.Struct, frozen=True, tag=True):
-    """Supervisor to worker: everyone is ready. Where the producers listen, their pids, and edges that do not exist."""
+    """Supervisor to worker: everyone is ready.
+
+    For each worker: where it listens, its process id and the number of its shared memory there, and what its sockets
+    call themselves. `void`: edges that do not exist.
+    """
 
     addresses: dict[str, str]
-    pids: dict[str, int]
+    memories: dict[str, tuple[int, int]]
+    peers: dict[str, bytes]
     void: list[int]
 
 
@@ -60,9 +71,10 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
 
 
 class Bury(msgspec.Struct, frozen=True, tag=True):
-    """Supervisor to worker: the other ends of these edges died."""
+    """Supervisor to worker: the other ends of these edges died; `again`: to be started again."""
 
     edges: list[int]
+    again: bool
 
 
 class Leave(msgspec.Struct, frozen=True, tag=True):

@@ -36,7 +36,10 @@ class Feed:
     def advance(self) -> bool:
         """Make the next packet; False when the source ended or its time is up. Raises what the source raises."""
         started = time.perf_counter_ns()
+        if not self.source.live:  # a camera may be silent as long as nothing moves
+            self.runner.account.entered(time.monotonic_ns())
         self.packet = next(self._stream, None)
+        self.runner.account.entered(0)
         self.busy_ns = time.perf_counter_ns() - started
         if self.packet is None:
             return False

@@ -107,7 +107,7 @@ def run_inline(graph: Graph, options: Options, say: Callable[[str], None]) -> Ou
         for error in errors:
             here.problem(error)
         if not errors:
-            stage.connect(void, {}, worker_of)
+            stage.connect(void, {}, worker_of, {})
             started = time.monotonic()
             beside_main_loop(stage.main_thread_operator, stage.run)
     except HandlerError as failure:

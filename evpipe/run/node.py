@@ -6,6 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -86,6 +87,7 @@ class Input:
         self.account = account
         self.ended = False
         self.orphaned = False  # its producer died
+        self.lost: Gap | None = None  # what died with its producer, to be told before the next packet
         self.age_ms = 0.0
 
 
@@ -267,9 +269,13 @@ class NodeRunner:
         self._born_ns = delivery.born_ns
         self._end_us = max(self._end_us, packet.t1_us)
         started, self._emit_ns = time.perf_counter_ns(), 0
-        if gap is not None:
-            self._call(port.edge.input, packet, lambda: self.operator.on_gap(_gap_mark(gap)))
+        self.account.entered(time.monotonic_ns())
+        for one in (port.lost, gap):
+            if one is not None:
+                self._call(port.edge.input, packet, partial(self.operator.on_gap, _gap_mark(one)))
+        port.lost = None
         skipped = not self._call(port.edge.input, packet, lambda: self._invoke(port.edge, packet))
+        self.account.entered(0)
         self.account.handled(packet.n_events, time.perf_counter_ns() - started - self._emit_ns)
         if skipped:
             port.account.refused(packet.n_events)

@@ -16,6 +16,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 1.0
     duration_us: int | None = None
     at_end: AtEnd = "stop"
+    hang_after_s: float = 20.0
     verbose: bool = False
 
 

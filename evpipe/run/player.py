@@ -36,6 +36,15 @@ class Player:
         """Make the first packets, then start the clock: what a first packet costs (kernels) delays no later one."""
         self._restart(min((feed.source.from_us for feed in self._feeds), default=0))
 
+    def take_up(self, epoch: int, at_us: int | None, paused: bool) -> None:
+        """Go on where the sources of a worker that died had been, before `begin`; None: from the start."""
+        self._epoch = epoch
+        for feed in self._feeds:
+            if at_us is not None and feed.source.can_seek:
+                feed.source.seek(at_us)
+        if paused:
+            self._pace.pause(time.monotonic_ns())
+
     def obey(self, verb: Verb) -> None:
         """Act on a verb; those that are not for sources are none of its business."""
         if isinstance(verb, Pause):

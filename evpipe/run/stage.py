@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -17,7 +17,7 @@ from evpipe.link.account import Ledger
 from evpipe.link.inlet import Inlet
 from evpipe.link.outlet import Outlet
 from evpipe.link.policy import Policy, effective
-from evpipe.link.queue import EdgeQueue
+from evpipe.link.queue import EdgeQueue, Gap
 from evpipe.operator import InputState, Operator, Source, Transport
 from evpipe.packets import Events
 from evpipe.run.feed import Feed
@@ -25,7 +25,7 @@ from evpipe.run.node import Delivery, HandlerError, Input, NodeRunner
 from evpipe.run.outs import CallOut, RemoteOut
 from evpipe.run.pace import Pace
 from evpipe.run.player import Player, until_ms
-from evpipe.run.verbs import AtEnd, Attach, Detach, Seek, Set, Verb
+from evpipe.run.verbs import AtEnd, Attach, Detach, Rejoin, Seek, Set, Verb
 
 _IDLE_MS = 100
 _MERGING_MS = 5  # live, while packets wait for slower inputs
@@ -96,13 +96,15 @@ class Stage:
         duration_us: int | None = None,
         at_end: AtEnd = "stop",
         outlet: Outlet | None = None,
+        beat: int = 0,
+        reach: Callable[[Rejoin], Inlet] | None = None,
     ) -> None:
         self.graph = graph
         self.control = control
         self._ledger = ledger
         self._outlet = outlet
         self._inlets: list[Inlet] = []
-        self._inlet_of: dict[int, Inlet] = {}
+        self._inlet_of: dict[int, Inlet | None] = {}  # None: its producer is being started again
         self._poller = zmq.Poller()
         self._stopping = threading.Event()
         self._verbs: deque[Verb] = deque()
@@ -113,7 +115,9 @@ class Stage:
         self._runners: dict[str, NodeRunner] = {}
         self._targets: dict[int, tuple[NodeRunner, int]] = {}
         self._feeds: list[Feed] = []
-        self._orphaned: list[int] = []
+        self._orphaned: list[tuple[int, bool]] = []
+        self._beat = beat
+        self._reach = reach
         for index, node in enumerate(graph.nodes):
             if node.id in set(node_ids):
                 operator = node.spec.make(node.params)
@@ -144,8 +148,13 @@ class Stage:
                 ports[runner.node.id] = list(runner.node.spec.outputs) if actual is None else actual
         return ports
 
-    def connect(self, void: set[int], inlets: Mapping[str, Inlet], worker_of: Mapping[str, str]) -> None:
-        """Join the nodes by edges; `void` edges do not exist because their source lacks the port."""
+    def connect(
+        self, void: set[int], inlets: Mapping[str, Inlet], worker_of: Mapping[str, str], peers: Mapping[str, bytes]
+    ) -> None:
+        """Join the nodes by edges; `void` edges do not exist because their source lacks the port.
+
+        `peers`: what the sockets of each worker call themselves.
+        """
         ordered = ordered_edges(self.graph, void)
         self._inlets = list(inlets.values())
         for node_id, runner in self._runners.items():
@@ -154,14 +163,20 @@ class Stage:
             for input_, edge in enumerate(edges):
                 self._targets[self._index(edge)] = (runner, input_)
                 if edge.source not in self._runners:
-                    self._inlet_of[self._index(edge)] = inlets[worker_of[edge.source]]
+                    self._inlet_of[self._index(edge)] = inlets.get(worker_of[edge.source])
         for node_id, runner in self._runners.items():
             for port in runner.outs:
                 edges = [e for e in self.graph.outputs_of(node_id) if e.port == port and self._index(e) not in void]
-                self._connect_port(runner, port, edges, ordered, worker_of)
+                self._connect_port(runner, port, edges, ordered, worker_of, peers)
 
     def _connect_port(
-        self, runner: NodeRunner, port: str, edges: list[Edge], ordered: set[int], worker_of: Mapping[str, str]
+        self,
+        runner: NodeRunner,
+        port: str,
+        edges: list[Edge],
+        ordered: set[int],
+        worker_of: Mapping[str, str],
+        peers: Mapping[str, bytes],
     ) -> None:
         remote = []
         for edge in edges:
@@ -177,7 +192,7 @@ class Stage:
             policy = effective(edge.policy, self.graph.clock, sink, carries_events)
             name = f"{edge.origin} -> {edge.target}"
             queue = EdgeQueue(name, policy, self.graph.clock, account, self._outlet.release)
-            self._outlet.add(index, worker_of[edge.target].encode(), queue)
+            self._outlet.add(index, peers[worker_of[edge.target]], queue)
             remote.append(index)
         if remote:
             assert self._outlet is not None
@@ -208,6 +223,13 @@ class Stage:
             elif waiting[0] <= time.monotonic_ns():
                 self.player.release(waiting[1])
 
+    def take_up(self, epoch: int, at_us: int | None, paused: bool) -> None:
+        """Go on where a worker that died had been: before `run`."""
+        self.epoch = epoch
+        for runner in self._runners.values():
+            runner.epoch = epoch
+        self.player.take_up(epoch, at_us, paused)
+
     def do(self, verb: Verb) -> None:
         """A verb to act on between two packets. Safe only in the thread that runs the stage.
 
@@ -237,6 +259,8 @@ class Stage:
                 self._attach(verb)
             elif isinstance(verb, Detach):
                 self._detach(verb.edge)
+            elif isinstance(verb, Rejoin):
+                self._rejoin(verb)
             else:
                 self.player.obey(verb)
         if self._stopping.is_set():
@@ -279,27 +303,52 @@ class Stage:
         """Sources end now; what they sent still flows to its end."""
         self._stopping.set()
 
-    def bury(self, edges: Iterable[int]) -> None:
+    def bury(self, edges: Iterable[int], again: bool) -> None:
         """The other ends of these edges died: what went to them is lost, what came from them ends.
 
-        Inputs end only at the next turn: this may be called while one of their operators waits for room.
+        `again`: a new process takes their place; until then their inputs wait. Inputs end only at the next turn: this
+        may be called while one of their operators waits for room.
         """
         for index in edges:
             if index in self._inlet_of:
-                self._orphaned.append(index)
+                self._orphaned.append((index, again))
             elif self._outlet is not None:
                 self._outlet.bury(index)
 
     def _end_orphaned(self) -> None:
-        """What a dead producer had sent is still handled, then its edges end."""
+        """What a dead producer had sent is still handled, then its edges end, or what was lost is told."""
         orphaned, self._orphaned = self._orphaned, []
-        for index in orphaned:
-            while self._take(self._inlet_of[index]):
+        for index, _ in orphaned:
+            inlet = self._inlet_of[index]
+            while inlet is not None and self._take(inlet):
                 pass
-        for index in orphaned:
+        for index, again in orphaned:
             runner, input_ = self._targets[index]
-            runner.inputs[input_].orphaned = True
-            runner.end(input_, runner.epoch)
+            if again:
+                lost = self._ledger.edges[index].settle_death()
+                runner.inputs[input_].lost = Gap("dead", lost.packets, lost.events, 0, 0)
+            else:
+                runner.inputs[input_].orphaned = True
+                runner.end(input_, runner.epoch)
+
+    def _rejoin(self, verb: Rejoin) -> None:
+        """A worker that died is back: hear it where it is now, and feed it again."""
+        for edge in verb.fed:
+            assert self._outlet is not None
+            self._outlet.revive(edge, verb.peer)
+        if not verb.heard:
+            return
+        assert self._reach is not None
+        inlet = self._reach(verb)
+        before = self._inlet_of[verb.heard[0]]
+        if before is not None:
+            self._poller.unregister(before.socket)
+            before.socket.close()
+            self._inlets.remove(before)
+        self._inlets.append(inlet)
+        for edge in verb.heard:
+            self._inlet_of[edge] = inlet
+        self._poller.register(inlet.socket, zmq.POLLIN)
 
     def close(self) -> list[HandlerError]:
         """Close all operators, whatever happens; returns what they raised."""
@@ -342,7 +391,7 @@ class Stage:
 
     def _turn(self, timeout_ms: int) -> None:
         """Take what arrives within the time: control, packets, acknowledgements."""
-        self._poll(timeout_ms, self._inlets)
+        self._poll(timeout_ms, list(self._inlets))
         self._end_orphaned()
         now = time.monotonic_ns()
         for runner in self._runners.values():
@@ -367,6 +416,7 @@ class Stage:
             self._poll(_IDLE_MS, [])
 
     def _poll(self, timeout_ms: int, inlets: list[Inlet]) -> None:
+        self._ledger.beats[self._beat] = time.monotonic_ns()
         ready = dict(self._poller.poll(timeout_ms))
         if self.control.fileno() in ready or self.control.fileno() is None:
             self.control.listen(self)

@@ -84,4 +84,18 @@ class Detach(msgspec.Struct, frozen=True, tag=True):
     edge: int
 
 
-Verb = Pause | Resume | Rate | Step | StepPackets | Seek | Ending | Set | Attach | Detach
+class Rejoin(msgspec.Struct, frozen=True, tag=True):
+    """A worker that died was started again: where it listens, what it calls itself, and the edges from and to it.
+
+    `memory` is its process id and the number of its shared memory there; None over tcp.
+    """
+
+    worker: str
+    peer: bytes
+    address: str
+    memory: tuple[int, int] | None
+    heard: list[int]
+    fed: list[int]
+
+
+Verb = Pause | Resume | Rate | Step | StepPackets | Seek | Ending | Set | Attach | Detach | Rejoin

@@ -6,6 +6,7 @@ Started by the supervisor with one argument, the number of the inherited control
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import gc
 import os
 import select
@@ -30,6 +31,7 @@ from evpipe.link.inlet import Inlet
 from evpipe.link.outlet import Outlet
 from evpipe.link.transport import bind, connect
 from evpipe.operator import Operator
+from evpipe.run.child import peer_name
 from evpipe.run.control import (
     Ask,
     AskStop,
@@ -71,7 +73,7 @@ class _Link:
             elif isinstance(message, Stop):
                 stage.stop()
             elif isinstance(message, Bury):
-                stage.bury(message.edges)
+                stage.bury(message.edges, message.again)
             elif isinstance(message, Leave):
                 self.leave.set()
             elif isinstance(message, Verb):
@@ -99,6 +101,7 @@ def main(argv: list[str]) -> int:
     """Run the worker; the result is the process's exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
     line = Line(socket.socket(fileno=int(argv[0])))
+    faulthandler.register(signal.SIGUSR1, file=int(argv[1]), all_threads=True)  # the watchdog asks where it hangs
     try:
         return _work(line)
     except HandlerError as failure:
@@ -118,17 +121,30 @@ def _work(line: Line) -> int:
     begin = _wait_for_begin(line)
     graph = graph_of(begin)
     own = [node_id for node_id, worker in begin.worker_of.items() if worker == begin.worker]
-    ledger = Ledger(len(graph.edges) + GUESTS, len(graph.nodes), begin.ledger_fd)
+    ledger = Ledger(len(graph.edges) + GUESTS, len(graph.nodes), begin.n_workers, begin.ledger_fd)
     context: zmq.Context[Any] = zmq.Context()
     outlet, address = _outlet(begin, context)
     pace = Pace(begin.clock, begin.rate)
-    stage = Stage(graph, own, ledger, link, pace, duration_us=begin.duration_us, at_end=begin.at_end, outlet=outlet)
+    stage = Stage(
+        graph,
+        own,
+        ledger,
+        link,
+        pace,
+        duration_us=begin.duration_us,
+        at_end=begin.at_end,
+        outlet=outlet,
+        beat=begin.index,
+        reach=lambda back: _inlet(begin, context, back.address, back.memory),
+    )
+    if begin.generation:
+        stage.take_up(begin.epoch, begin.at_us, begin.paused)
     try:
         line.send(Ready(address, stage.open()))
 
         def work() -> None:
             go = _wait_for_go(link, stage)
-            stage.connect(set(go.void), _inlets(begin, graph, own, go, context), begin.worker_of)
+            stage.connect(set(go.void), _inlets(begin, graph, own, go, context), begin.worker_of, go.peers)
             gc.collect()
             gc.freeze()  # what was loaded so far never becomes garbage; collections stay short
             while not link.leave.is_set():
@@ -186,9 +202,9 @@ def forms_of(graph: Graph) -> list[NodeForm]:
 
 def _outlet(begin: Begin, context: zmq.Context[Any]) -> tuple[Outlet, str]:
     """Every worker has one, for its consumers and for guests that come later."""
-    socket_, address = bind(context, begin.link, f"evpipe-{begin.run}-{begin.worker}", begin.keys)
-    fd = begin.memory_fds.get(begin.worker)
-    return Outlet(socket_, begin.token, None if fd is None else Arena(fd)), address
+    name = f"evpipe-{begin.run}-{begin.worker}-{begin.generation}"
+    socket_, address = bind(context, begin.link, name, begin.keys)
+    return Outlet(socket_, begin.token, None if begin.memory_fd is None else Arena(begin.memory_fd)), address
 
 
 def _inlets(begin: Begin, graph: Graph, own: list[str], go: Go, context: zmq.Context[Any]) -> Mapping[str, Inlet]:
@@ -199,11 +215,18 @@ def _inlets(begin: Begin, graph: Graph, own: list[str], go: Go, context: zmq.Con
     }
     inlets = {}
     for worker in sorted(producers):
-        socket_ = connect(context, go.addresses[worker], begin.worker.encode(), begin.keys)
-        fd = begin.memory_fds.get(worker)
-        memory = None if fd is None else MemoryMapping(fd, go.pids[worker])
-        inlets[worker] = Inlet(socket_, begin.token, memory)
+        if worker in go.addresses:  # one that is being started again says so when it is ready
+            inlets[worker] = _inlet(begin, context, go.addresses[worker], go.memories.get(worker))
     return inlets
+
+
+def _inlet(begin: Begin, context: zmq.Context[Any], address: str, memory: tuple[int, int] | None) -> Inlet:
+    """The way to hear a producing worker; `memory` is its process id and the number of its shared memory there."""
+    socket_ = connect(context, address, peer_name(begin.worker, begin.generation), begin.keys)
+    if memory is None:
+        return Inlet(socket_, begin.token, None)
+    with open(f"/proc/{memory[0]}/fd/{memory[1]}", "rb") as file:
+        return Inlet(socket_, begin.token, MemoryMapping(file.fileno(), memory[0]))
 
 
 def _wait_for_begin(line: Line) -> Begin:

@@ -11,10 +11,10 @@ from evpipe.link.account import Ledger
 
 def test_counters_are_shared_through_the_descriptor():
     """What one process writes another reads, also after the writer died."""
-    fd = Ledger.memory(2, 1)
-    ours = Ledger(2, 1, fd)
+    fd = Ledger.memory(2, 1, 1)
+    ours = Ledger(2, 1, 1, fd)
     if os.fork() == 0:
-        theirs = Ledger(2, 1, fd)
+        theirs = Ledger(2, 1, 1, fd)
         for _ in range(10):
             theirs.edges[1].sent(5)
         theirs.edges[1].received(5, 2_000_000)
