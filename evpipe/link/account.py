@@ -22,8 +22,8 @@ _HISTOGRAM = _STALE + 2
 _BINS = 256  # eight to an octave from 1 us: a quantile is at most 9 % above the true one
 EDGE_CELLS = _HISTOGRAM + _BINS
 
-_PACKETS, _EVENTS, _BUSY_NS, _ENTERED_NS, _ZERO_US, _POSITION_US = range(6)
-_SERVICE = 6
+_PACKETS, _EVENTS, _BUSY_NS, _ENTERED_NS, _ZERO_US, _POSITION_US, _EPOCH = range(7)
+_SERVICE = 7
 NODE_CELLS = _SERVICE + _BINS
 
 
@@ -172,14 +172,19 @@ class NodeAccount(_Cells):
         """Since when the node's own code runs; 0 when it does not."""
         return self._cells[_ENTERED_NS]
 
-    def stands(self, zero_us: int, position_us: int) -> None:
+    def stands(self, zero_us: int, position_us: int, epoch: int) -> None:
         """A source's sensor time: where its recording begins, and the end of the packet it gave last."""
-        self._cells[_ZERO_US], self._cells[_POSITION_US] = zero_us, position_us
+        self._cells[_ZERO_US], self._cells[_POSITION_US], self._cells[_EPOCH] = zero_us, position_us, epoch
 
     @property
     def zero_us(self) -> int:
         """Sensor time at which a source's recording begins."""
         return self._cells[_ZERO_US]
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the packet that a source gave last."""
+        return self._cells[_EPOCH]
 
     @property
     def position_us(self) -> int:

@@ -31,6 +31,7 @@ class Conductor:
         self.paused = False
         self.epoch = 0
         self._at_end: AtEnd = "stop"
+        self._start_us = 0
         self._range_us: tuple[int, int | None] = 0, None
         self._at_end_now: set[str] = set()
         self._verbs: dict[str, Callable[..., None]] = {
@@ -71,8 +72,9 @@ class Conductor:
 
     @property
     def position_us(self) -> int:
-        """How far the sources are."""
-        return max((self._ledger.nodes[i].position_us for i, _ in self._sources), default=0)
+        """How far the sources are; right after a seek, where it went."""
+        accounts = [self._ledger.nodes[i] for i, _ in self._sources]
+        return max((one.position_us for one in accounts if one.epoch == self.epoch), default=self._start_us)
 
     def pause(self) -> None:
         """Nothing leaves the sources any more. A camera's packets are left out and told as a gap."""
@@ -161,6 +163,7 @@ class Conductor:
 
     def _go_to(self, t_us: int) -> None:
         self.epoch += 1
+        self._start_us = t_us
         self._at_end_now.clear()
         self._tell(Seek(self.epoch, t_us))
 

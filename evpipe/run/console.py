@@ -110,6 +110,7 @@ class Console:
         for client in list(self._clients.values()):
             with contextlib.suppress(OSError):
                 self._write(client)
+            client.taps.clear()  # they end with the run
             self._drop(client)
         if self._selector is not None:
             self._selector.unregister(self._socket)

@@ -67,7 +67,7 @@ class Feed:
         if self._skipped is not None:
             skipped, self._skipped = self._skipped, None
             self.runner.emit_source(skipped, time.monotonic_ns(), 0)
-        self.runner.account.stands(self._zero_us, self.packet.t1_us)
+        self.runner.account.stands(self._zero_us, self.packet.t1_us, self.runner.epoch)
         self.runner.emit_source(self.packet, time.monotonic_ns(), self.busy_ns)
 
     def skip(self) -> None:

@@ -111,6 +111,7 @@ class Stage:
         self._guests: dict[int, RemoteOut] = {}
         self._begun = False
         self.epoch = 0
+        self.sought_us = 0
         self._edge_index = {id(edge): i for i, edge in enumerate(graph.edges)}
         self._runners: dict[str, NodeRunner] = {}
         self._targets: dict[int, tuple[NodeRunner, int]] = {}
@@ -248,7 +249,7 @@ class Stage:
         while self._verbs:
             verb = self._verbs.popleft()
             if isinstance(verb, Seek):
-                self.epoch = verb.epoch
+                self.epoch, self.sought_us = verb.epoch, verb.t_us
                 if self._outlet is not None:
                     self._outlet.forget(verb.epoch)
                 for runner in self._runners.values():
@@ -364,7 +365,8 @@ class Stage:
 
     def transport(self) -> Transport:
         """How the run plays."""
-        position = max((self._ledger.nodes[i].position_us for i in self._sources), default=0)
+        accounts = [self._ledger.nodes[i] for i in self._sources]
+        position = max((one.position_us for one in accounts if one.epoch == self.epoch), default=self.sought_us)
         player = self.player
         return Transport(player.paused, player.rate, player.looping, position, self._can_seek)
 

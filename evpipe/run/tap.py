@@ -37,7 +37,7 @@ class Tap:
         self._reach, self._node, self._port = reach, node, port
         self.leaving = threading.Event()
         """Set it, from any thread, and `arrivals` ends soon."""
-        given = reach.ask("tap", node=node, port=port, pid=os.getpid())
+        given = reach.ask("tap", node=node, port=port)
         self.edge: int = given["edge"]
         self._context: zmq.Context[Any] = zmq.Context()
         try:

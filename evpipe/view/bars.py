@@ -30,6 +30,11 @@ class TopBar(Painted):
         """The word in the pill."""
         return self._state[0]
 
+    @property
+    def subject(self) -> str:
+        """The words beside the pill."""
+        return self._subject
+
     def show_state(self, state: str, colour: QColor, subject: str, time: str) -> None:
         """Change what is written."""
         new = ((state, colour), subject, time)

@@ -150,6 +150,7 @@ class Board:
         with self._lock:
             peak, self._rate = self._rate.peak, RateHistory()
             self._rate.peak = peak
+            self._ended = False
             self._t_us = self._frame = self._pair = None
             for kept in (self._scores, self._histories, self._forms, self._boxes, self._tensors):
                 kept.clear()

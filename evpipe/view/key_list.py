@@ -13,8 +13,18 @@ from evpipe.view.painted import Painted
 _K = Qt.Key
 # Keys, how they are written, what they do, the method of MainWindow that does it.
 KEYS: tuple[tuple[tuple[Qt.Key, ...], str, str, str], ...] = (
-    ((_K.Key_Space,), "space", "Freeze the view; the graph goes on", "toggle_freeze"),
+    ((_K.Key_Space,), "space", "Pause and play; live: freeze the view", "toggle_play"),
     ((_K.Key_L,), "L", "Back to live", "go_live"),
+    ((_K.Key_Period,), ".", "Recording: one step of 20 ms", "step_on"),
+    ((_K.Key_Comma,), ",", "Recording: one step back", "step_back"),
+    ((_K.Key_Right,), "→", "Recording: 0.1 s on (shift: 1 s)", "jump_on"),
+    ((_K.Key_Left,), "←", "Recording: 0.1 s back (shift: 1 s)", "jump_back"),
+    ((_K.Key_Home,), "home", "Recording: to its start", "go_to_start"),
+    ((_K.Key_BracketRight,), "]", "Recording: faster", "play_faster"),
+    ((_K.Key_BracketLeft,), "[", "Recording: slower", "play_slower"),
+    ((_K.Key_I,), "I", "Recording: a range begins here", "mark_in"),
+    ((_K.Key_O,), "O", "Recording: the range ends here and repeats", "mark_out"),
+    ((_K.Key_R,), "R", "Recording: repeat, or play once", "toggle_loop"),
     ((_K.Key_Up,), "↑", "Accumulate more", "accumulate_more"),
     ((_K.Key_Down,), "↓", "Accumulate less", "accumulate_less"),
     ((_K.Key_A,), "A", "Accumulate a time or a number of events", "toggle_mode"),
@@ -26,6 +36,7 @@ KEYS: tuple[tuple[tuple[Qt.Key, ...], str, str, str], ...] = (
     ((_K.Key_Q,), "Q", "End the run", "close"),
 )
 _ROW = 30.0
+_COLUMN = 398.0
 
 
 class KeyList(Painted):
@@ -42,7 +53,8 @@ class KeyList(Painted):
     def paint(self, painter: QPainter) -> None:
         """A row a key."""
         painter.fillRect(self.rect(), QColor(6, 8, 11, 190))
-        card = QRectF(0, 0, 470, 70 + _ROW * len(KEYS))
+        rows = -(-len(KEYS) // 2)
+        card = QRectF(0, 0, 2 * _COLUMN + 26, 74 + _ROW * rows)
         card.moveCenter(QRectF(self.rect()).center())
         painter.setPen(QPen(theme.LINE, 1))
         painter.setBrush(theme.CARD)
@@ -51,8 +63,8 @@ class KeyList(Painted):
         painter.setPen(theme.TEXT)
         painter.drawText(QRectF(card.left() + 26, card.top() + 14, 300, 32), Qt.AlignmentFlag.AlignVCenter, "Keys")
         for i, (_, written, does, _) in enumerate(KEYS):
-            top = card.top() + 54 + i * _ROW
-            cap = QRectF(card.left() + 26, top + 3, 64, _ROW - 7)
+            left, top = card.left() + i // rows * _COLUMN, card.top() + 54 + i % rows * _ROW
+            cap = QRectF(left + 26, top + 3, 64, _ROW - 7)
             painter.setPen(QPen(theme.LINE, 1))
             painter.setBrush(theme.TRACK)
             painter.drawRoundedRect(cap, 5, 5)
@@ -61,5 +73,5 @@ class KeyList(Painted):
             painter.drawText(cap, Qt.AlignmentFlag.AlignCenter, written)
             painter.setFont(theme.font(13))
             painter.setPen(theme.SOFT)
-            text = QRectF(card.left() + 108, top, card.width() - 130, _ROW)
+            text = QRectF(left + 104, top, _COLUMN - 104, _ROW)
             painter.drawText(text, Qt.AlignmentFlag.AlignVCenter, does)

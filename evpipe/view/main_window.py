@@ -22,6 +22,7 @@ from evpipe.view.palettes import NAMES, PALETTES, Palette
 from evpipe.view.screenshot import Screenshots
 from evpipe.view.surface import Accumulation, EventSurface
 from evpipe.view.toast import Toast
+from evpipe.view.transport import Controls, speed_text
 from evpipe.view.views import Views
 
 _SILENT_S = 0.5
@@ -47,6 +48,8 @@ class MainWindow(QWidget):
     ) -> None:
         super().__init__()
         self._board, self._context = board, context
+        self._controls, self._playing = Controls(context), context.transport()
+        self._jump_us = 100_000
         self._inputs: list[InputState] = context.inputs()
         self._shown = board.take()
         self._frozen_since: float | None = None
@@ -92,6 +95,7 @@ class MainWindow(QWidget):
         passed_ms, self._last_tick = (now - self._last_tick) * 1000, now
         self._ticks = [tick for tick in self._ticks if now - tick < 1.0] + [now]
         newest = self._board.take()
+        self._playing = self._controls.now
         if self._frozen_since is None:
             self._shown = newest
         if now - self._figures_at >= _FIGURES_EVERY_S:
@@ -104,8 +108,9 @@ class MainWindow(QWidget):
         self.views.show_kinds({kind_of(state) for state in self._inputs} | set(newest.heard_s), scored, newest.forms)
         self._show_state(newest, now)
         if not self.isMinimized():
-            silent_s = 0.0 if newest.ended else self._silent_s(newest, now)
-            self.views.show_newest(self._shown, newest, silent_s, passed_ms)
+            still = newest.ended or self._playing.paused
+            silent_s = 0.0 if still else self._silent_s(newest, now)
+            self.views.show_newest(self._shown, newest, silent_s, 0.0 if self._playing.paused else passed_ms)
 
     def _show_state(self, newest: Shown, now: float) -> None:
         subject, clock = "", ""
@@ -113,6 +118,8 @@ class MainWindow(QWidget):
             state, colour = "ENDED", theme.SOFT
         elif self._frozen_since is not None:
             state, colour = "FROZEN", theme.AMBER
+        elif self._playing.paused:
+            state, colour = "PAUSED", theme.AMBER
         elif newest.t_us is None:
             state, colour = "WAITING", theme.SOFT
             silent = [state.origin for state in self._inputs if not state.received]
@@ -121,7 +128,12 @@ class MainWindow(QWidget):
             state, colour = "NO DATA", theme.AMBER
         else:
             state, colour = _CLOCKS.get(self._context.clock, _CLOCKS["live"])
-        if self._shown.passed_us is not None:
+        if self._context.clock == "replay" and not newest.ended:
+            turns = ["repeats"] if self._playing.looping else []
+            subject = "  ·  ".join([*([speed_text(self._playing.rate)] if self._playing.rate != 1 else []), *turns])
+        if self._playing.can_seek and newest.t_us is not None:
+            clock = words.clock_s(self._playing.position_us)
+        elif self._shown.passed_us is not None:
             clock = words.clock_s(self._shown.passed_us)
         self.top_bar.show_state(state, colour, subject, clock)
 
@@ -160,7 +172,66 @@ class MainWindow(QWidget):
         ages = {kind_of(state): state.age_ms for state in reversed(self._inputs)}
         return ages.get("events", next(iter(ages.values()), math.nan))
 
-    # What keys do
+    # What keys do: playing
+
+    def toggle_play(self) -> None:
+        """Pause a recording or play on; a camera's view is frozen instead."""
+        if self._context.clock == "live":
+            self.toggle_freeze()
+        else:
+            self._told(self._controls.toggle())
+
+    def step_on(self) -> None:
+        """One step of a recording."""
+        self._told(self._controls.step(True, self._picture_us))
+
+    def step_back(self) -> None:
+        """One step back."""
+        self._told(self._controls.step(False, self._picture_us))
+
+    def jump_on(self) -> None:
+        """A tenth of a second on, with shift a second."""
+        self._told(self._controls.jump(self._jump_us, self._picture_us))
+
+    def jump_back(self) -> None:
+        """A tenth of a second back, with shift a second."""
+        self._told(self._controls.jump(-self._jump_us, self._picture_us))
+
+    def go_to_start(self) -> None:
+        """To the start of the recording."""
+        self._told(self._controls.go_to(0, self._picture_us))
+
+    def play_faster(self) -> None:
+        """The next higher speed."""
+        self._told(self._controls.change_speed(True))
+
+    def play_slower(self) -> None:
+        """The next lower speed."""
+        self._told(self._controls.change_speed(False))
+
+    def mark_in(self) -> None:
+        """A range begins here."""
+        self._told(self._controls.mark_in())
+
+    def mark_out(self) -> None:
+        """The range ends here, and repeats."""
+        self._told(self._controls.mark_out())
+
+    def toggle_loop(self) -> None:
+        """Repeat, or play once."""
+        self._told(self._controls.toggle_loop())
+
+    def _told(self, text: str) -> None:
+        if text:
+            self.toast.say(text)
+
+    @property
+    def _picture_us(self) -> int:
+        """Sensor time that fills a picture."""
+        accumulation = self.views.events.accumulation
+        return accumulation.us if accumulation.mode == "time" else 50_000
+
+    # What keys do: looking
 
     def set_accumulation(self, accumulation: Accumulation) -> None:
         """Change what one picture of events holds."""
@@ -246,6 +317,7 @@ class MainWindow(QWidget):
             elif self.isFullScreen():
                 self.toggle_fullscreen()
             return
+        self._jump_us = 1_000_000 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 100_000
         for keys, _, _, method in KEYS:
             if event.key() in keys:
                 getattr(self, method)()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evpipe.operator import InputState
+from evpipe.operator import InputState, Transport
 from evpipe.packets import Boxes, Events, Frame, FramePair, Scores, Tensor
 from evpipe.view import Window
 from evpipe.view.display import LIBRARIES
@@ -25,6 +25,14 @@ class FakeContext:
         self.clock = clock
         self.states = [InputState(origin, 0, 0, 12.0) for origin in origins]
         self.stops = 0
+        self.plays = Transport()
+        self.asked: list[dict[str, Any]] = []
+
+    def ask(self, verb: str, **arguments: Any) -> None:
+        self.asked.append({"verb": verb} | arguments)
+
+    def transport(self) -> Transport:
+        return self.plays
 
     def say(self, text: str) -> None:
         raise AssertionError(text)
@@ -46,10 +54,12 @@ class Rig:
         assert self.op._loop is not None
         self.window = self.op._loop.window
 
-    def press(self, key: Any) -> None:
+    def press(self, key: Any, shift: bool = False) -> None:
+        from PySide6.QtCore import Qt
         from PySide6.QtTest import QTest
 
-        QTest.keyClick(self.window, key)
+        held = Qt.KeyboardModifier.ShiftModifier if shift else Qt.KeyboardModifier.NoModifier
+        QTest.keyClick(self.window, key, held)
 
     def settle(self) -> Any:
         """Take the newest, paint, and give the picture of the window."""
