@@ -12,6 +12,7 @@ _HOMES = {
     "Events": "packets",
     "Frame": "packets",
     "FramePair": "packets",
+    "Graph": "build",
     "Imu": "packets",
     "Mark": "packets",
     "Micros": "operator",
@@ -29,6 +30,7 @@ __all__ = [
     "Events",
     "Frame",
     "FramePair",
+    "Graph",
     "Imu",
     "Mark",
     "Micros",
@@ -42,6 +44,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from evpipe.build import Graph as Graph
     from evpipe.operator import Micros as Micros
     from evpipe.operator import Operator as Operator
     from evpipe.operator import Param as Param

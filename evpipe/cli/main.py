@@ -34,6 +34,13 @@ COMMANDS = {
     "nodes": Command("nodes", "operators found; ports and parameters of one", "evpipe nodes TemporalBin"),
     "schema": Command("schema", "JSON Schema of graph files, for editors", "evpipe schema > evpipe.schema.json"),
     "info": Command("info", "format, size, counts, span, rate, damage of files", "evpipe info clip.raw"),
+    "view": Command("view", "the window on a recording", "evpipe view clip.raw"),
+    "convert": Command("convert", "recordings into other formats", "evpipe convert clip.raw clip.aedat4"),
+    "render": Command("render", "recordings as mp4, gif or png", "evpipe render clip.raw clip.mp4"),
+    "recover": Command("recover", "a whole file from a cut recording", "evpipe recover cut.mcap"),
+    "ctl": Command("ctl", "pause, seek, set, stop a running graph", "evpipe ctl pause"),
+    "top": Command("top", "rates, losses and ages of a running graph", "evpipe top"),
+    "tap": Command("tap", "what flows at a port of a running graph", "evpipe tap har.scores"),
     "devices": Command("devices", "cameras seen, drivers missing and how to get them", "evpipe devices"),
     "doctor": Command("doctor", "what works here, what does not, what to do", "evpipe doctor"),
     "batch": Command(
