@@ -41,6 +41,7 @@ COMMANDS = {
     "ctl": Command("ctl", "pause, seek, set, stop a running graph", "evpipe ctl pause"),
     "top": Command("top", "rates, losses and ages of a running graph", "evpipe top"),
     "tap": Command("tap", "what flows at a port of a running graph", "evpipe tap har.scores"),
+    "keys": Command("keys", "keys for graphs on several machines", "evpipe keys new"),
     "devices": Command("devices", "cameras seen, drivers missing and how to get them", "evpipe devices"),
     "doctor": Command("doctor", "what works here, what does not, what to do", "evpipe doctor"),
     "batch": Command(

@@ -24,7 +24,7 @@ from evpipe.operator import Operator, SignatureError, Source, Spec, spec_of
 # Kernels, networks and the learning kit hold no operators, and importing them costs seconds.
 _NO_OPERATORS = frozenset({"kernels", "nets", "learn"})
 _WALKED = ("sensors", "operators")
-_OPENED = ("evpipe.view", "evpipe.recorder")
+_OPENED = ("evpipe.view", "evpipe.recorder", "evpipe.net")
 
 
 class UnknownOperatorError(Exception):

@@ -173,11 +173,12 @@ class Outlet:
         try:
             while True:
                 peer, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
-                self._reply(peer, frames)
+                self.reply(peer, frames)
         except zmq.Again:
             self.push()
 
-    def _reply(self, peer: bytes, frames: list[bytes]) -> None:
+    def reply(self, peer: bytes, frames: list[bytes]) -> None:
+        """What a consumer said: it is there, done with a message, or free of a slot."""
         data = b"".join(frames)
         if len(frames) != 1 or not hmac.compare_digest(data[: len(self._token)], self._token):
             self._strangers += 1

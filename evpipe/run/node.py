@@ -160,7 +160,7 @@ class NodeRunner:
         self._merge.push(input_, t1_us, delivery)
         self._drain()
         if not delivery.lasting and not delivery.handled:
-            delivery.packet = _copy(delivery.packet)
+            delivery.packet = copied(delivery.packet)
 
     def advance(self, input_: int, t_us: int, epoch: int) -> None:
         """No later packet of this input has t1_us <= t_us."""
@@ -323,7 +323,8 @@ class NodeRunner:
                 out.watermark(t_us, self.epoch)
 
 
-def _copy(packet: Packet) -> Packet:
+def copied(packet: Packet) -> Packet:
+    """The packet with arrays of its own."""
     arrays = {
         name: value.copy()
         for name in packet.__struct_fields__
