@@ -57,7 +57,10 @@ def resident(pid: int) -> int:
 
 def sample(reach: Reach) -> dict[str, Any]:
     """Memory by process, counters by edge."""
+    asked = time.monotonic()
     state = reach.ask("state")
+    if time.monotonic() - asked > 1:
+        print(f"the supervisor took {time.monotonic() - asked:.1f} s to answer", flush=True)
     memory = {worker["name"]: resident(worker["pid"]) for worker in state["workers"]}
     files = sum(len(os.listdir(f"/proc/{worker['pid']}/fd")) for worker in state["workers"])
     return state | {"memory": memory | {"supervisor": resident(state["pid"])}, "files": files}
@@ -161,7 +164,7 @@ def main() -> int:
         run = subprocess.Popen([*command, "--summary", "json"], stdout=subprocess.PIPE, text=True)
         name = f"soak{os.getpid()}"
         time.sleep(8)
-        with Reach(name) as reach:
+        with Reach(name, timeout_s=60) as reach:
             samples = soak(reach, args.minutes, name)
             reach.ask("stop")
         out, _ = run.communicate(timeout=30)
