@@ -56,6 +56,10 @@ class Context(Protocol):
     app: str
     clock: str
 
+    @property
+    def about(self) -> Mapping[str, str]:
+        """What a recording may keep of the run: `app`, `version`, and its `graph` as YAML."""
+
     def say(self, text: str) -> None:
         """One line for the person who started the run."""
 
@@ -80,6 +84,7 @@ class Alone:
 
     node = app = ""
     clock = "fast"
+    about: Mapping[str, str] = {}
 
     def say(self, text: str) -> None:
         """Nobody listens."""

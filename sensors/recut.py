@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evpipe.packets import I64, U8, U16, Events, Imu, Mark, Packet, Triggers
+from sensors.formats.clock import JUMP_US  # a longer silence is a jump of the clock, told as a gap
 
 MAX_PACKET_EVENTS = 1_000_000
 SILENCE_US = 1_000_000  # a longer silence is told in packets of this length
-JUMP_US = 600_000_000  # a longer silence is a jump of the clock, told as a gap
 
 _Part = tuple[I64, U16, U16, U8]
 
@@ -80,6 +80,11 @@ class EventCutter:
                 self._empty(self._on_grid(self._silent_from) + step)
                 self._silence_told = True
             self._floor = max(self._floor, self._silent_from)
+
+    def tell_gap(self, reason: str) -> None:
+        """Something is missing, or not as stored, between what was given and what comes."""
+        at = self._span if self.told_until is None else self.told_until
+        self._ready.append(Mark(t0_us=at, t1_us=at, kind="gap", reason=reason))
 
     def finish(self) -> None:
         """The end of the file: give what is pending."""

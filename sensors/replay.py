@@ -10,9 +10,12 @@ import numpy as np
 
 from evpipe.errors import InputError, UsageError
 from evpipe.operator import Micros, Param, Source
-from evpipe.packets import Events, Frame, Imu, Packet, Triggers
-from sensors.formats.reader import EventChunk, FrameChunk, ImuChunk, Reader, TriggerChunk, shown
+from evpipe.packets import Events, Frame, Imu, Mark, Packet, Triggers
+from sensors.formats.file_reader import FileReader
+from sensors.formats.follow import IDLE_US, Follow
+from sensors.formats.reader import IDLE, EventChunk, FrameChunk, ImuChunk, Reader, TriggerChunk, shown
 from sensors.recut import EventCutter, SideCutter
+from sensors.timeline import Timeline
 
 
 class Replay(Source):
@@ -24,6 +27,10 @@ class Replay(Source):
 
     `stream` gives everything readable first, and then raises InputError if the file turned out damaged. Events that
     came too late for their packet are counted, said, and told as Mark(gap); so are frames, triggers and IMU samples.
+
+    `follow`: the recording is still being written. What is appended is given at once, whatever the clock, in packets
+    that end when a later event has come; while nothing comes there is a Mark(watermark) now and then. It ends when
+    nothing was appended for `follow_idle_us` (0: never), or the writer finished the file.
     """
 
     can_seek = True
@@ -36,13 +43,17 @@ class Replay(Source):
         to_us: Annotated[int | None, Param(unit="us", min=1)] = None,
         size: tuple[int, int] | None = None,
         encoding: Literal["evt2", "evt21", "evt3", "evt4"] | None = None,
+        follow: bool = False,
+        follow_idle_us: Annotated[int, Param(unit="us", min=0)] = IDLE_US,
     ) -> None:
         faults = self.check_parameters(from_us, to_us)
         if faults:
             raise UsageError(f"{path}: {'; '.join(faults)}")
         self.path, self.packet_us, self.from_us, self.to_us = path, packet_us, from_us, to_us
         self.size, self.encoding = size, encoding
+        self.live, self.follow_idle_us = follow, follow_idle_us
         self._reader: Reader | None = None
+        self._first_us: int | None = None
 
     @staticmethod
     def check_parameters(from_us: int, to_us: int | None, **_: Any) -> list[str]:
@@ -59,6 +70,18 @@ class Replay(Source):
         if self._reader.format == "ES-GENERIC":
             self.close()
             raise InputError(f"{self.path}: holds timed bytes without pixels; `evpipe info` counts them. Name another.")
+        if self.live:
+            self._follow(self._reader)
+
+    def _follow(self, reader: Reader) -> None:
+        if not isinstance(reader, FileReader) or not reader.follows:
+            self.close()
+            remedy = "give its sensor's size: [height, width]" if reader.format in _NEED_SIZE else "wait for its end"
+            raise InputError(
+                f"{self.path}: a recording of format {reader.format} cannot be followed while it is written as it is; "
+                f"{remedy}."
+            )
+        reader.follow = Follow(self.path, self.follow_idle_us)
 
     def close(self) -> None:
         """Close the file."""
@@ -90,15 +113,19 @@ class Replay(Source):
         """The range asked for in absolute sensor time; None where it is open."""
         if not self.from_us and self.to_us is None:
             return None, None
-        wanted = frozenset({"events"}) if "events" in reader.streams else None
-        first = _first_us(reader, wanted)
-        if first is None and wanted:
-            first = _first_us(reader, None)
-        first = first or 0
+        if self._first_us is None:
+            wanted = frozenset({"events"}) if "events" in reader.streams else None
+            first = _first_us(reader, wanted)
+            if first is None and wanted:
+                first = _first_us(reader, None)
+            self._first_us = first or 0
+        first = self._first_us
         return first + self.from_us if self.from_us else None, None if self.to_us is None else first + self.to_us
 
     def _report(self, reader: Reader, cut: _Merge, n_events: int) -> None:
         """Say what was left out; raise for damage."""
+        if isinstance(reader, FileReader) and reader.remark:
+            self.context.say(reader.remark)
         for what, count in [*reader.account.notes.items(), *cut.late()]:
             if count:
                 self.context.say(f"{self.path}: {count} {what}")
@@ -116,8 +143,19 @@ def _first_us(reader: Reader, wanted: frozenset[str] | None) -> int | None:
     for chunk in reader.chunks(wanted):
         if isinstance(chunk, FrameChunk):
             return chunk.end_us
-        return int(chunk.t[0])
+        if chunk is not IDLE:
+            return int(chunk.t[0])
     return None
+
+
+def _newest_before(reader: Reader) -> int | None:
+    """Of the events and all else before the place where reading began; None at the start."""
+    return reader.newest_before_us if isinstance(reader, FileReader) else None
+
+
+_NEVER = np.iinfo(np.int64).min
+# Formats that can be followed once the size of the sensor is told: without it they must be read to their end first.
+_NEED_SIZE = ("DAT", "TEXT", "NMNIST-BIN")
 
 
 class _Merge:
@@ -127,51 +165,82 @@ class _Merge:
     """
 
     def __init__(self, reader: Reader, packet_us: int, start_us: int | None, stop_us: int | None) -> None:
-        self._reader, self._start_us, self._stop_us = reader, start_us, stop_us
+        self._reader, self._packet_us, self._start_us, self._stop_us = reader, packet_us, start_us, stop_us
         self._events = EventCutter(packet_us, (reader.width or 1, reader.height or 1), start_us, stop_us)
         self._sides = {kind: SideCutter(kind, packet_us, start_us, stop_us) for kind in (Triggers, Imu)}
         self._frames: list[Frame] = []
         self._late_frames = 0
         self._n_given = 0
+        self._timeline: Timeline | None = None
         self._waiting: list[tuple[int, int, Packet]] = []  # heap by (t1_us, order of arrival)
-        self._given_until = np.iinfo(np.int64).min
+        self._given_until = _NEVER
 
     def packets(self) -> Iterator[Packet]:
         """Everything, in order."""
-        newest = np.iinfo(np.int64).min
-        newest_event = newest
-        for chunk in self._reader.chunks():
+        newest = newest_event = begin_us = _NEVER
+        for chunk in self._reader.chunks(None, self._start_us):
+            if self._timeline is None:
+                self._timeline = Timeline(_newest_before(self._reader))
+            if chunk is IDLE:
+                told = self._events.told_until
+                if told is None and newest > _NEVER:
+                    told = begin_us
+                if told is not None:
+                    yield Mark(t0_us=told, t1_us=told, kind="watermark")
+                continue
             if isinstance(chunk, EventChunk):
-                self._events.push(*shown(self._reader, chunk))
-                newest = newest_event = max(newest, int(chunk.t.max()))
-            elif isinstance(chunk, FrameChunk):
-                self._push_frame(chunk)
-                newest = max(newest, chunk.end_us)
-            elif isinstance(chunk, ImuChunk):
-                self._sides[Imu].push(chunk)
-                newest = max(newest, int(chunk.t.max()))
-            elif isinstance(chunk, TriggerChunk):
-                self._sides[Triggers].push(chunk)
-                newest = max(newest, int(chunk.t.max()))
+                newest_event = max(newest_event, self._push_events(self._timeline.take(chunk)))
+                newest = max(newest, newest_event)
+            else:
+                newest = max(newest, self._push_side(chunk, self._timeline.shift_us))
+            if begin_us == _NEVER:  # no packet ends at or before the start of the first one's span
+                begin_us = newest - newest % self._packet_us
             # In a file with a single order of time only events close packets, so that chunks cannot show.
-            one_order = not self._reader.disorder_us and newest_event > np.iinfo(np.int64).min
+            one_order = not self._reader.disorder_us and newest_event > _NEVER
             safe = newest_event if one_order else newest - self._reader.disorder_us
             self._events.advance(safe)
             told = self._events.told_until
             yield from self._release(safe if told is None else min(safe, told))
             if self._stop_us is not None and safe >= self._stop_us:
                 break
+        if self._timeline is not None:
+            self._push_events(self._timeline.finish())
         self._events.finish()
         yield from self._release(None)
 
     def late(self) -> list[tuple[str, int]]:
-        """What was dropped because it came too late: (what, how many)."""
+        """What was dropped because it came too late, or moved: (what, how many)."""
+        line = self._timeline or Timeline()
         return [
             ("events lost: their time steps back behind packets already given", self._events.late),
             ("trigger edges lost: they came too late", self._sides[Triggers].late),
             ("IMU samples lost: they came too late", self._sides[Imu].late),
             ("frames lost: they came too late", self._late_frames),
+            ("events left out: their time is far from those before and after", line.lone),
+            (f"times the clock stepped back for good: what follows is {line.shift_us / 1e6:.6f} s later", line.moves),
         ]
+
+    def _push_events(self, given: list[EventChunk | str]) -> int:
+        """Events whose times are believed, and reasons of gaps between them; returns the newest time."""
+        newest = _NEVER
+        for part in given:
+            if isinstance(part, str):
+                self._events.tell_gap(part)
+            else:
+                self._events.push(*shown(self._reader, part))
+                newest = max(newest, int(part.t.max()))
+        return newest
+
+    def _push_side(self, chunk: FrameChunk | ImuChunk | TriggerChunk, shift_us: int) -> int:
+        """A frame, or samples; returns the newest time."""
+        if isinstance(chunk, FrameChunk):
+            moved = chunk._replace(start_us=chunk.start_us + shift_us, end_us=chunk.end_us + shift_us)
+            self._push_frame(moved)
+            return moved.end_us
+        t = chunk.t + shift_us
+        kind = Imu if isinstance(chunk, ImuChunk) else Triggers
+        self._sides[kind].push(chunk._replace(t=t))
+        return int(t.max())
 
     def _push_frame(self, chunk: FrameChunk) -> None:
         end = chunk.end_us

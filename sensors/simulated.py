@@ -6,6 +6,7 @@ It stands in for a DAVIS346 (346x260, frames beside events) and knows the truth:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 from evpipe.errors import UsageError
@@ -93,7 +94,9 @@ class SimulatedCamera(StageCamera):
     width]; `threshold` the mean contrast (log intensity) of an event; `noise` scales leak and shot noise; sensor time
     starts at 0 and ends at `duration_us`, or never. `condition`: dark, with little light for events and frames;
     blurred, with long exposed frames out of focus; static, with people who hold a pose; the same people in the same
-    rooms as in normal light. Raises UsageError for an action that does not exist or a size out of range.
+    rooms as in normal light. `motion`: a file of recorded motion (BVH, AMC beside its ASF, DeepMimic text, NTU
+    .skeleton, points as CSV or JSON) that is done instead of actions, as by `sensors.motion.MotionCamera`. Raises
+    UsageError for an action that does not exist, a motion beside an action or `static`, or a size out of range.
     """
 
     def __init__(
@@ -109,22 +112,40 @@ class SimulatedCamera(StageCamera):
         noise: Annotated[float, Param(min=0.0, max=1000.0, help="scales leak and shot noise")] = 1.0,
         duration_us: Annotated[int, Param(unit="us", min=1)] | None = None,
         condition: Condition = "normal",
+        motion: str = "",
     ) -> None:
+        if faults := self.check_parameters(action, condition, motion):
+            raise UsageError(f"the simulated camera: {'; '.join(faults)}")
         if action:
             _check_action(action)
+        self._motion, self._subject = Path(motion).expanduser() if motion else None, subject
         self._script = script_for(condition)(seed, subject, action, action_us)
         super().__init__(seed, size, packet_us, frame_us, threshold, noise, duration_us, condition)
 
-    def play(self) -> Script:
-        """The script of subjects and actions."""
-        return self._script
+    @staticmethod
+    def check_parameters(action: str = "", condition: Condition = "normal", motion: str = "", **_: object) -> list[str]:
+        """What is wrong with these values together."""
+        if not motion:
+            return []
+        faults = [f"motion {motion!r} is done instead of actions; leave out action {action!r}"] if action else []
+        return faults + (["condition 'static' is for actions, not for a motion"] if condition == "static" else [])
+
+    def play(self) -> Play:
+        """The script of subjects and actions, or the recorded motion."""
+        if self._motion is None:
+            return self._script
+        from sensors.motion.camera import endless_play
+
+        return endless_play(self._motion, self._seed, self._subject, self.context.say)
 
     def label_at(self, t_us: int) -> str:
-        """The action at sensor time `t_us`; a blend between two counts as the new one. Nothing is rendered."""
-        return self._script.label_at(t_us)
+        """The action at sensor time `t_us`, or the name of the motion; a blend between two counts as the new one."""
+        return self._motion.stem if self._motion else self._script.label_at(t_us)
 
     def segments(self, until_us: int) -> list[tuple[int, int, str, int]]:
         """(t0_us, t1_us, action, subject) of every clip before `until_us`. Nothing is rendered."""
+        if self._motion:
+            return [(0, until_us, self._motion.stem, self._seed if self._subject is None else self._subject)]
         return self._script.segments(until_us)
 
 

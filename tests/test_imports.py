@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # What each part of the tree may import of this repository, besides itself. The longest matching name decides.
 FOUNDATION = {"evpipe.packets", "evpipe.operator", "evpipe.errors"}
 MAY_IMPORT = {
-    "evpipe": {"evpipe.packets", "evpipe.operator"},
+    "evpipe": {"evpipe.packets", "evpipe.operator", "evpipe.build"},
+    "evpipe.build": FOUNDATION | {"evpipe.graph", "evpipe.link", "evpipe.run"},
     "evpipe.__main__": {"evpipe.cli"},
     "evpipe.errors": set(),
     "evpipe.cache": set(),
@@ -24,10 +25,12 @@ MAY_IMPORT = {
     "evpipe.graph": FOUNDATION | {"evpipe.link.policy", "evpipe"},
     "evpipe.run": FOUNDATION | {"evpipe.link", "evpipe.graph", "evpipe.cache", "evpipe"},
     "evpipe.view": FOUNDATION,
-    "evpipe.recorder": FOUNDATION | {"sensors.formats"},
+    "evpipe.net": FOUNDATION | {"evpipe.link", "evpipe.run.node"},
+    "evpipe.recorder": FOUNDATION | {"sensors.formats", "sensors.writers"},
     "evpipe.batch": FOUNDATION | {"evpipe", "evpipe.graph", "evpipe.run", "operators.model_card"},
     "evpipe.cli": {"evpipe", "sensors", "operators"},
     "sensors": FOUNDATION | {"evpipe"},
+    "sensors.formats.session": FOUNDATION | {"evpipe.recorder.session_file", "sensors"},
     "operators": FOUNDATION | {"evpipe", "evpipe.models"},
     "operators.learn": FOUNDATION | {"evpipe", "evpipe.models", "operators", "sensors"},
 }

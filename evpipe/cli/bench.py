@@ -1,4 +1,7 @@
-"""`evpipe bench`: how fast spiking networks, filters and representations are on this machine, beside other software."""
+"""`evpipe bench`: how fast spiking networks, filters and representations are on this machine, beside other software.
+
+And how like a real camera's events those of the pixel model are.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from operators.bench.filters import Filters
     from operators.bench.spiking import Spiking
+    from sensors.bench.simulator import Found, Simulator
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `evpipe bench`."""
     parser.add_argument(
         "what",
-        choices=["spiking", "filters"],
+        choices=["spiking", "filters", "simulator"],
         help="spiking: a streaming step and a window on every engine, and training; "
-        "filters: events per second of every filter and representation",
+        "filters: events per second of every filter and representation; "
+        "simulator: events made of a recording's pictures beside the camera's own, from --data",
     )
+    parser.add_argument("--data", metavar="FILE", help="simulator: a recording with pictures beside events")
     parser.add_argument(
-        "--peers", action="store_true", help="measure SpikingJelly, or tonic and dv-processing, alike, if installed"
+        "--peers",
+        action="store_true",
+        help="measure others alike, if installed: SpikingJelly; tonic, dv-processing; v2e, eventify-dvs",
     )
     parser.add_argument(
         "--threads", type=_count, default=2, metavar="N", help="compute threads of spiking (default: 2)"
@@ -35,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.what == "filters":
         return _filters(args)
+    if args.what == "simulator":
+        return _simulator(args)
     from operators.bench.spiking import run as measure
 
     with progress(quiet=args.quiet or args.json) as show:
@@ -55,6 +65,56 @@ def _filters(args: argparse.Namespace) -> int:
         figures = measure(args.turns, peers=args.peers, progress=lambda done, turns: show.step("turns", done, turns))
     print(msgspec.json.encode(figures).decode() if args.json else _filters_text(figures))  # noqa: T201
     return 0
+
+
+def _simulator(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    import msgspec
+
+    from evpipe.cli.progress import progress
+    from evpipe.errors import UsageError
+    from sensors.bench.simulator import run as measure
+
+    if args.data is None:
+        raise UsageError("bench simulator needs --data FILE: a recording with pictures beside events, as of a DAVIS")
+    with progress(quiet=args.quiet or args.json) as show:
+        figures = measure(
+            Path(args.data), peers=args.peers, progress=lambda done, ways: show.step("simulators", done, ways)
+        )
+    print(msgspec.json.encode(figures).decode() if args.json else _simulator_text(figures))  # noqa: T201
+    return 0
+
+
+def _simulator_text(figures: Simulator) -> str:
+    first = figures.found[0].likeness
+    lines = [
+        f"{figures.recording}: {figures.width} x {figures.height} px, {figures.pictures} pictures; "
+        f"thresholds fitted on the first {figures.fitted_on} intervals between pictures,",
+        f"figures of the other {figures.measured_on} ({figures.seconds:.2f} s, {figures.real_events:,} real events, "
+        f"{_number(figures.real_on_off)} brighter for each darker one)",
+        "",
+        f"{'':<40}{'thresholds':<14}{'events for each':<24}{'ON':>5}  {'correlation of counts':<24}of rates at "
+        + " / ".join(first.temporal),
+        f"{'':<40}{'ON / OFF':<14}{'real one':<24}{'/OFF':>5}  {'of pixels, by polarity':<24}",
+    ]
+    return "\n".join([*lines, *map(_simulator_line, figures.found), *(("", *figures.notes) if figures.notes else ())])
+
+
+def _simulator_line(found: Found) -> str:
+    like = found.likeness
+    thresholds = "" if found.on is None else f"{found.on:.3f} / {found.off:.3f}"
+    spread = "" if like.interval_ratio is None else "({0:.2f} to {2:.2f})".format(*like.interval_ratio)
+    ratio = f"{_number(like.rate_ratio)} {spread}"
+    places = f"{_number(like.spatial)}, {_number(like.spatial_by_polarity)}"
+    rates = " / ".join(map(_number, like.temporal.values()))
+    cost = "" if found.cpu_ms_a_picture is None else f"  {found.cpu_ms_a_picture:.1f} ms of CPU a picture"
+    line = f"  {found.name:<38}{thresholds:<14}{ratio:<24}{_number(like.on_off):>5}  {places:<24}{rates:<20}{cost}"
+    return line.rstrip()
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _filters_text(figures: Filters) -> str:

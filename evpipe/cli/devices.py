@@ -1,6 +1,7 @@
 """`evpipe devices`: cameras seen, drivers missing and how to get them.
 
-Nothing is opened and no vendor's library is loaded: whether one is installed is read from the import system.
+Drivers that are installed are asked for their cameras; nothing is opened. Whether a library is installed is read from
+the import system.
 """
 
 from __future__ import annotations
@@ -16,27 +17,31 @@ from evpipe.errors import EXIT_DONE
 
 
 class Library(NamedTuple):
-    """A vendor's library through which cameras are reached: what it drives and where to get it."""
+    """A library through which cameras are reached: the driver that uses it, what it drives and where to get it."""
 
     module: str
+    driver: str
     drives: str
     get: str
 
 
 LIBRARIES = (
-    Library(
-        "metavision_hal",
-        "Prophesee EVK2, EVK3, EVK4 and partners' cameras",
-        "build OpenEB (github.com/prophesee-ai/openeb) or install the Metavision SDK",
-    ),
+    Library("dv_processing", "dv", "iniVation DAVIS346, DVXplorer, DVS128", "pip install dv-processing"),
     Library(
         "neuromorphic_drivers",
-        "Prophesee EVK3, EVK4; iniVation DVXplorer, DAVIS346",
+        "neuromorphic",
+        "Prophesee EVK3 HD, EVK4; SilkyEvCam; iniVation DVXplorer, DAVIS346",
         "pip install neuromorphic-drivers",
     ),
-    Library("dv_processing", "iniVation DVXplorer, DAVIS346", "pip install dv-processing"),
+    Library(
+        "metavision_hal",
+        "metavision",
+        "Prophesee EVK2, EVK3, EVK4, GenX320 and partners' cameras",
+        "build OpenEB (github.com/prophesee-ai/openeb) or install the Metavision SDK",
+    ),
+    Library("cv2", "webcam", "webcams and video files, as frames", "pip install opencv-python-headless"),
 )
-LIMIT = "live cameras through it are not supported by this version yet"
+NETWORK = "events over the network need no library: sensors.cameras.udp.UdpEvents, sensors.cameras.dv_network.DvStream"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,22 +57,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def look() -> dict[str, Any]:
-    """Keys `cameras`, `usb` (plugged in, driver or not), `failed` (driver -> reason) and `libraries`."""
+    """Keys `cameras`, `webcams`, `usb` (event cameras plugged in), `failed` (driver -> reason) and `libraries`."""
     from sensors.auto import on_usb, probe
+    from sensors.cameras.webcam import webcams
 
     seen = probe()
     libraries = [
-        {
-            "module": library.module,
-            "installed": importlib.util.find_spec(library.module) is not None,
-            "drives": library.drives,
-            "get": library.get,
-            "supported": False,
-        }
-        for library in LIBRARIES
+        library._asdict() | {"installed": importlib.util.find_spec(library.module) is not None} for library in LIBRARIES
     ]
     return {
-        "cameras": [msgspec.to_builtins(found) for found in seen.found],
+        "cameras": [msgspec.to_builtins(found) | {"size": found.size_text} for found in seen.found],
+        "webcams": [webcam._asdict() for webcam in webcams()],
         "usb": on_usb(),
         "failed": seen.failed,
         "libraries": libraries,
@@ -78,13 +78,14 @@ def as_text(report: dict[str, Any]) -> str:
     """The report of `look` for a person."""
     lines = ["cameras"]
     if all(camera["driver"] == "simulated" for camera in report["cameras"]):
-        lines.append("  none connected that this version can drive")
-    lines += [f"  {c['serial']:<12} {c['model']}, {c['width']}x{c['height']}" for c in report["cameras"]]
-    lines += [f"  {name} is plugged in, but this version has no driver for it" for name in report["usb"]]
+        lines.append("  no event camera connected that an installed driver sees")
+    lines += [f"  {c['serial']:<12} {c['model']}, {c['size']} (driver {c['driver']})" for c in report["cameras"]]
+    lines += [f"  {w['path']:<12} {w['name']} (sensors.cameras.webcam.Webcam)" for w in report["webcams"]]
+    lines += [f"  on USB: {name}" for name in report["usb"]]
     lines += [f"  driver {name} failed: {reason}" for name, reason in report["failed"].items()]
     lines.append("libraries")
     for library in report["libraries"]:
         state = "installed" if library["installed"] else f"not installed; to get it: {library['get']}"
         lines.append(f"  {library['module']:<21} {state}")
-        lines.append(f"  {'':<21} drives {library['drives']}; {LIMIT}")
-    return "\n".join(lines)
+        lines.append(f"  {'':<21} drives {library['drives']} (driver {library['driver']})")
+    return "\n".join([*lines, "network", f"  {NETWORK}"])

@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", help="a recording")
     parser.add_argument("--size", metavar="HxW", help="rows x columns of the sensor, where the file says none")
     parser.add_argument("--encoding", choices=("evt2", "evt21", "evt3", "evt4"), help="of RAW files without a header")
+    parser.add_argument(
+        "--index", action="store_true", help="write FILE.evpipe-index, so that any time is found at once from then on"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     code = 0
     for path in args.files:
         try:
-            found = inspect(path, size, args.encoding)
+            found = inspect(path, size, args.encoding, index=args.index)
         except InputError as error:
             sys.stderr.write(f"{error}\n")
             found = {"path": path, "format": None, "damage": [{"offset": 0, "what": str(error)}]}
@@ -46,11 +49,14 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
-def inspect(path: str, size: tuple[int, int] | None = None, encoding: Any = None) -> dict[str, Any]:
+def inspect(
+    path: str, size: tuple[int, int] | None = None, encoding: Any = None, *, index: bool = False
+) -> dict[str, Any]:
     """Read a recording from end to end in constant memory, and count.
 
-    `size` (height, width) overrides the file's. Digests are the first 16 hex digits of SHA-256 over the whole column
-    as little-endian int64, uint16, uint16, uint8. Raises InputError when the header cannot be read.
+    `size` (height, width) overrides the file's; `index` writes the file of its places. Digests are the first 16 hex
+    digits of SHA-256 over the whole column as little-endian int64, uint16, uint16, uint8. Raises InputError when the
+    header cannot be read.
     """
     from sensors.formats.detect import open_reader
     from sensors.formats.reader import EventChunk, FrameChunk, ImuChunk, shown
@@ -101,11 +107,27 @@ def inspect(path: str, size: tuple[int, int] | None = None, encoding: Any = None
             what = f"{account.more_damage} more damaged places follow"
             found["damage"].append({"offset": account.damage[-1].offset, "what": what})
         found["notes"] = account.notes
+        if index:
+            found["index"] = _indexed(reader)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}. Get a whole copy.") from None
     finally:
         reader.close()
     return found
+
+
+def _indexed(reader: Any) -> dict[str, Any]:
+    """Write the index of a recording: file, number of places and, where there is no such file, why."""
+    from sensors.formats.file_reader import FileReader
+
+    if not isinstance(reader, FileReader) or not reader.seekable:
+        why = (
+            "is found by time without an index" if reader.seekable else "is packed: it can only be read from its start"
+        )
+        return {"path": None, "places": 0, "why": f"{reader.path}: {why}"}
+    reader.index.finish()
+    kept = reader.index.keep()
+    return {"path": reader.index.path if kept else None, "places": len(reader.index), "why": reader.index.remark}
 
 
 class _Digest:
@@ -147,6 +169,8 @@ def _text(found: dict[str, Any]) -> str:
     lines.append(("digest", " ".join(f"{name} {digits}" for name, digits in found["digest"].items())))
     if "digest_shown" in found:
         lines.append(("upright", " ".join(f"{name} {digits}" for name, digits in found["digest_shown"].items())))
+    if index := found.get("index"):
+        lines.append(("index", f"{index['path']}, {index['places']:,} places" if index["path"] else index["why"]))
     lines += [("note", f"{count:,} {what}") for what, count in found["notes"].items()]
     lines += [("damage", f"byte {damage['offset']}: {damage['what']}") for damage in found["damage"]]
     head = _bold(found["path"])

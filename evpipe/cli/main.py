@@ -67,7 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.print_help()
             return EXIT_USAGE
         verbose = args.verbose > 0
-        _start_logging(args)
+        from evpipe.run.log import start_logging
+
+        start_logging(args.verbose, quiet=args.quiet, file=args.log_file)
         code = import_module(f"evpipe.cli.{COMMANDS[args.command].module}").run(args)
         sys.stdout.flush()
         return int(code)
@@ -134,30 +136,6 @@ def _unknown(word: str) -> str:
     near = difflib.get_close_matches(word, COMMANDS, n=1)
     meant = f"did you mean '{near[0]}'?" if near else f"commands are: {', '.join(COMMANDS)}"
     return f"there is no command '{word}': {meant}"
-
-
-def _start_logging(args: argparse.Namespace) -> None:
-    """Messages of the logger `evpipe` go to stderr, from WARNING (-v: DEBUG, -q: ERROR), and to --log-file."""
-    import logging
-
-    level = logging.DEBUG if args.verbose else logging.ERROR if args.quiet else logging.WARNING
-    console = logging.StreamHandler()
-    console.setLevel(level)
-    console.setFormatter(logging.Formatter("evpipe: %(message)s"))
-    handlers: list[logging.Handler] = [console]
-    if args.log_file:
-        try:
-            file = logging.FileHandler(args.log_file, encoding="utf-8")
-        except OSError as error:
-            from evpipe.errors import UsageError
-
-            raise UsageError(f"--log-file {args.log_file}: cannot be written: {error.strerror}") from error
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        handlers.append(file)
-    logger = logging.getLogger("evpipe")
-    logger.handlers[:] = handlers
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
 
 
 def _say(error: EvpipeError, verbose: bool) -> None:

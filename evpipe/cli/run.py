@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from evpipe.errors import GraphError, UsageError
@@ -47,9 +49,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="overwrite existing recordings")
     parser.add_argument("--camera", metavar="SERIAL", help="this camera, or 'simulated'")
     parser.add_argument("--seed", type=int, help="seed of everything random")
-    parser.add_argument("--loop", action="store_true", help="begin anew at the end of the recordings")
+    parser.add_argument(
+        "--loop",
+        dest="at_end",
+        action="store_const",
+        const="loop",
+        default="stop",
+        help="begin anew at the end of the recordings",
+    )
     parser.add_argument(
         "--hang-after", metavar="TIME", default="20s", help="an operator silent for longer has failed (default 20s)"
+    )
+    parser.add_argument("--metrics", metavar="PORT", help="serve the run's figures to Prometheus on this machine")
+    parser.add_argument(
+        "--follow", action="store_true", help="the recording is still being written: wait at its end for more"
     )
     parser.add_argument("--summary", choices=["json"], help="print the run's figures on stdout as one JSON object")
     parser.add_argument(
@@ -69,6 +82,10 @@ def run(args: argparse.Namespace) -> int:
     from evpipe.run.summary import table
     from evpipe.run.supervisor import Supervisor
 
+    if args.metrics is not None and args.inline:
+        raise UsageError("--metrics --inline: a run in one process has no door for others; leave one of them out")
+    if args.follow and not args.replay:
+        raise UsageError("--follow: it is a recording that is followed; name it with --replay FILE")
     if args.rate <= 0:
         raise UsageError(f"--rate {args.rate:g}: expected a number above 0, such as 0.5 or 2")
     _check_files(args.replay)
@@ -85,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
             camera=args.camera,
             from_us=span_us(args.from_, "--from"),
             to_us=span_us(args.to, "--to"),
+            follow=args.follow,
         )
 
     graph = load(args.headless)
@@ -101,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
     options = Options(
         rate=args.rate,
         duration_us=span_us(args.duration, "--duration"),
-        at_end="loop" if args.loop else "stop",
+        at_end=args.at_end,
         hang_after_s=(span_us(args.hang_after, "--hang-after") or 0) / 1e6,
         verbose=args.verbose,
     )
@@ -109,7 +127,8 @@ def run(args: argparse.Namespace) -> int:
         outcome = run_inline(graph, options, log.say)
     else:
         workers = plan(graph, args.workers or default_workers())
-        outcome = Supervisor(graph, workers, options, log.say, default_kind()).run()
+        with _metrics(args, log.say):
+            outcome = Supervisor(graph, workers, options, log.say, default_kind()).run()
     if outcome.started:
         log.table(table(outcome.summary))
     log.close(outcome)
@@ -117,6 +136,19 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(outcome.summary))  # noqa: T201 - what was asked for
         sys.stdout.flush()
     return outcome.exit_code
+
+
+@contextlib.contextmanager
+def _metrics(args: argparse.Namespace, say: Callable[[str], None]) -> Iterator[None]:
+    """Serve the run's figures meanwhile, if asked for."""
+    if args.metrics is None:
+        yield
+        return
+    from evpipe.run.metrics import served
+
+    with served(args.metrics) as address:
+        say(f"metrics at {address}")
+        yield
 
 
 def _check_files(replay: list[str]) -> None:

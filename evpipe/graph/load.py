@@ -13,7 +13,7 @@ from evpipe.graph import apps
 from evpipe.graph.document import Entry, Value, known_keys, parse_option
 from evpipe.graph.faults import Fault, GraphFaultsError, Place, hint
 from evpipe.graph.model import Graph, Node
-from evpipe.graph.overlay import read_extended
+from evpipe.graph.overlay import read_extended, replaced
 from evpipe.graph.parameters import parameters
 from evpipe.graph.resolve import UnknownOperatorError, resolve
 from evpipe.graph.values import meant, show
@@ -27,6 +27,7 @@ NODE_KEYS = ("use", "in", "with", "policy", "worker", "host", "on_error")
 RESERVED = ("policy", "worker", "host", "on_error")
 ON_ERROR = ("stop", "skip", "restart")
 REPLAY = "sensors.replay.Replay"
+SESSION = "evpipe.recorder.Session"
 RECORDER = "evpipe.recorder.Recorder"
 _ID = re.compile(r"[A-Za-z_][\w-]*")
 
@@ -43,12 +44,14 @@ def load_graph(
     camera: str | None = None,
     from_us: int | None = None,
     to_us: int | None = None,
+    follow: bool = False,
 ) -> Graph:
     """The graph of an app (a path, or a name looked up in ./apps and in the package), changed by options.
 
     `replay`: `FILE` instead of every source, or `NODE=FILE`; the clock becomes `replay` unless `clock` says otherwise.
     `set_`: `NODE.PARAM=YAML`. `record`: a recorder on every source port and every Scores and Boxes port. `headless`:
-    without windows. `seed`, `camera`, `from_us`, `to_us`: given to the nodes (sources) that have such a parameter.
+    without windows. `seed`, `camera`, `from_us`, `to_us`, `follow`: given to the nodes (sources) that have such a
+    parameter.
 
     Raises GraphFaultsError, a GraphError that holds every fault found.
     """
@@ -60,11 +63,20 @@ def load_graph(
     loading.for_sources("camera", camera, f"--camera {camera}")
     loading.for_sources("from_us", from_us, "--from")
     loading.for_sources("to_us", to_us, "--to")
+    loading.for_sources("follow", True if follow else None, "--follow")
     if seed is not None:
         loading.seed(seed)
     if headless:
         loading.remove_windows()
     return loading.graph(clock, replayed=bool(replay))
+
+
+def _is_session(file: str) -> bool:
+    """Whether a file of `--replay` is one of evpipe's own sessions, which hold packets of any node."""
+    if Path(file).suffix != ".mcap" or not Path(file).is_file():
+        return False
+    _, spec = resolve(SESSION)
+    return bool(spec.trait("holds")(file))
 
 
 class _Loading:
@@ -185,7 +197,7 @@ class _Loading:
             id_, equals, file = option.partition("=")
             if not equals or (id_ not in self._drafts and (not _ID.fullmatch(id_) or Path(option).exists())):
                 chosen, file = list(sources), option
-            elif id_ in sources:
+            elif id_ in sources or (id_ in self._drafts and _is_session(file)):
                 chosen = [id_]
             else:
                 what = "is not a source" if id_ in self._drafts else "names no node"
@@ -193,15 +205,15 @@ class _Loading:
                 continue
             if not chosen:
                 self._option_fault(shown, "this graph has no source to replace")
+            session = _is_session(file)
             try:
-                use, spec = resolve(REPLAY)
+                use, spec = resolve(SESSION if session else REPLAY)
             except UnknownOperatorError as unknown:
                 self._option_fault(shown, str(unknown), unknown.hint)
                 continue
             for name in chosen:
-                draft = self._drafts[name]
-                draft.use, draft.spec = use, spec
-                draft.given = {"path": Entry(Place(shown), Value(file, Place(shown)))}
+                given = {"path": file} | ({"node": name} if session else {})
+                self._drafts[name] = replaced(self._drafts[name], use, spec, given, Place(shown))
                 self._unresolved.pop(name, None)
 
     def add_recorder(self, record: str) -> None:
@@ -340,7 +352,7 @@ class _Loading:
         if asked is None and "clock" in self._top:
             asked = self._top["clock"].value.data
         if asked is None:
-            asked = "replay" if any(draft.use == REPLAY for draft in self._drafts.values()) else "live"
+            asked = "replay" if any(draft.use in (REPLAY, SESSION) for draft in self._drafts.values()) else "live"
         return cast(Clock, asked)
 
     def _cycle_fault(self, cycle: list[str], wired: list[Wired]) -> None:

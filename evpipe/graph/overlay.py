@@ -113,7 +113,7 @@ def replaced(draft: Draft, use: str, spec: Spec, given: Mapping[str, str], place
     return msgspec.structs.replace(
         draft,
         use=use,
-        spec=msgspec.structs.replace(spec, outputs=outputs),
+        spec=msgspec.structs.replace(spec, outputs=outputs or spec.outputs),
         entries={key: entry for key, entry in draft.entries.items() if key not in ("in", "policy")},
         given={name: Entry(place, Value(text, place)) for name, text in given.items()},
     )

@@ -67,6 +67,7 @@ class Outlet:
         self._token = token
         self._arena = arena
         self._queues: dict[int, EdgeQueue] = {}
+        self._guests: set[int] = set()
         self._peer_of: dict[int, bytes] = {}
         self._present: set[bytes] = set()
         self._failed: set[int] = set()
@@ -77,9 +78,11 @@ class Outlet:
         self._strangers = 0
         self._warned: set[str] = set()
 
-    def add(self, edge: int, peer: bytes, queue: EdgeQueue) -> None:
-        """Serve an edge whose consumer is the worker `peer`."""
+    def add(self, edge: int, peer: bytes, queue: EdgeQueue, guest: bool = False) -> None:
+        """Serve an edge whose consumer is the worker `peer`; nobody waits for a `guest` at the end."""
         self._queues[edge] = queue
+        if guest:
+            self._guests.add(edge)
         self._peer_of[edge] = peer
 
     def send(self, edges: Sequence[int], packet: Packet, born_ns: int) -> None:
@@ -107,8 +110,8 @@ class Outlet:
 
     @property
     def idle(self) -> bool:
-        """Everything ever sent was acknowledged."""
-        return all(queue.idle for queue in self._queues.values())
+        """Everything ever sent was acknowledged, but for what guests have."""
+        return all(queue.idle for edge, queue in self._queues.items() if edge not in self._guests)
 
     def revive(self, edge: int, peer: bytes) -> None:
         """The consumer's worker was started again, and calls itself `peer` now."""
@@ -120,6 +123,7 @@ class Outlet:
         """Serve an edge no more: its consumer leaves, or a new one takes its place."""
         self.bury(edge)
         del self._queues[edge]
+        self._guests.discard(edge)
         del self._peer_of[edge]
 
     def bury(self, edge: int) -> None:

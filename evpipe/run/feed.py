@@ -25,6 +25,7 @@ class Feed:
         self._zero_us: int | None = None
         self._last_us: int | None = None
         self.packet: Packet | None = None
+        self._beyond: Packet | None = None
         self.busy_ns = 0
         self._skipped: Mark | None = None
 
@@ -47,10 +48,19 @@ class Feed:
             self._zero_us = self.packet.t0_us - self.source.from_us
             if self._limit_us is not None:
                 self._last_us = self.packet.t0_us + self._limit_us
-        in_time = self._last_us is None or self.packet.t1_us <= self._last_us
-        if not in_time or (self.until_us is not None and self.position_us > self.until_us):
+        if self._last_us is not None and self.packet.t1_us > self._last_us:
             self.packet = None
             return False
+        if self.until_us is not None and self.position_us > self.until_us:
+            self._beyond, self.packet = self.packet, None
+            return False
+        return True
+
+    def go_on(self) -> bool:
+        """Whether the source goes on beyond the end of a marked range that is marked no more."""
+        if self._beyond is None or self.until_us is not None:
+            return False
+        self.packet, self._beyond = self._beyond, None
         return True
 
     @property
@@ -83,7 +93,7 @@ class Feed:
 
     def end(self) -> None:
         """Close the stream, which lets the source give back what it holds."""
-        self.packet = None
+        self.packet = self._beyond = None
         close = getattr(self._stream, "close", None)
         if close is not None:
             close()

@@ -49,6 +49,8 @@ class RemoteOut:
     def packet(self, packet: Packet, born_ns: int) -> None:
         """Pass a packet on."""
         self._low = max(self._low, packet.t1_us - 1)
+        if not self._edges:  # its guests have left
+            return
         if self._outlet.full(self._edges):
             self._wait(self._edges)
         self._outlet.send(self._edges, packet, born_ns)

@@ -63,6 +63,7 @@ class Player:
             self._at_end = verb.how
             for feed in self._feeds:
                 feed.until_us = verb.until_us
+            self._held = [feed for feed in self._held if not feed.go_on()]
             self._let_end()
         elif isinstance(verb, Seek):
             self._seek(verb)

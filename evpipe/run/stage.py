@@ -11,8 +11,10 @@ from typing import Any, Protocol
 import msgspec
 import zmq
 
+import evpipe
 from evpipe.errors import EvpipeError
 from evpipe.graph.model import Edge, Graph
+from evpipe.graph.written import as_yaml
 from evpipe.link.account import Ledger
 from evpipe.link.inlet import Inlet
 from evpipe.link.outlet import Outlet
@@ -65,6 +67,11 @@ class _NodeContext:
         self.app: str = stage.graph.name
         self.clock: str = stage.graph.clock
         self._stage, self._runner, self._control = stage, runner, stage.control
+
+    @property
+    def about(self) -> dict[str, str]:
+        graph = self._stage.graph
+        return {"app": graph.name, "version": evpipe.__version__, "graph": as_yaml(graph)}
 
     def say(self, text: str) -> None:
         self._control.say(self.node, text)
@@ -286,7 +293,7 @@ class Stage:
             return
         name, account = f"{verb.node}.{verb.port} -> {verb.peer.decode()}", self._ledger.edges[verb.edge]
         queue = EdgeQueue(name, Policy(kind=verb.policy), self.graph.clock, account, self._outlet.release)
-        self._outlet.add(verb.edge, verb.peer, queue)
+        self._outlet.add(verb.edge, verb.peer, queue, guest=True)
         shared = next((out for out in runner.outs[verb.port] if isinstance(out, RemoteOut)), None)
         if shared is None:
             shared = RemoteOut(self._outlet, [], [], self._wait_for_room)

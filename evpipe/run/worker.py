@@ -48,6 +48,7 @@ from evpipe.run.control import (
     Say,
     Stop,
 )
+from evpipe.run.log import worker_logging
 from evpipe.run.node import HandlerError
 from evpipe.run.pace import Pace
 from evpipe.run.stage import Stage
@@ -102,6 +103,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
     line = Line(socket.socket(fileno=int(argv[0])))
     faulthandler.register(signal.SIGUSR1, file=int(argv[1]), all_threads=True)  # the watchdog asks where it hangs
+    worker_logging(lambda text: line.send(Say("", text)))
     try:
         return _work(line)
     except HandlerError as failure:

@@ -87,11 +87,15 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """What is measured: takes a stream and returns how many events came out, or None. `rival`: whose peer it is."""
+    """What is measured: takes a stream and returns how many events came out, or None. `rival`: whose peer it is.
+
+    `share`: of the stream's events, those that it takes; its time is scaled to all.
+    """
 
     name: str
     run: Callable[[Stream], int | None]
     rival: str = ""
+    share: float = 1.0
 
 
 def operators() -> dict[str, Callable[[], Operator]]:
@@ -140,7 +144,9 @@ def run(turns: int, *, peers: bool, progress: Callable[[int, int], None] = lambd
         else:
             from operators.bench import filter_peers
 
-            candidates += getattr(filter_peers, module)(made)
+            found, lacks = getattr(filter_peers, module)(made)
+            candidates += found
+            notes += lacks
     times: dict[tuple[str, str], list[float]] = {}
     passed: dict[tuple[str, str], int | None] = {}
     for turn in range(-1, turns):
@@ -149,7 +155,8 @@ def run(turns: int, *, peers: bool, progress: Callable[[int, int], None] = lambd
                 began = time.process_time()
                 passed[candidate.name, name] = candidate.run(packets)
                 if turn >= 0:
-                    times.setdefault((candidate.name, name), []).append(max(time.process_time() - began, 1e-9))
+                    taken = max(time.process_time() - began, 1e-9) / candidate.share
+                    times.setdefault((candidate.name, name), []).append(taken)
         progress(max(0, turn + 1), turns)
     first = next(iter(made))
     speeds = tuple(

@@ -23,6 +23,7 @@ class Counts(Windows):
     def __init__(
         self, window_us: Micros = 33_000, hop_us: Micros | None = None, size: tuple[int, int] | None = None
     ) -> None:
+        self._small = np.zeros(0, np.uint8)
         super().__init__(window_us, hop_us, size)
 
     @staticmethod
@@ -33,6 +34,9 @@ class Counts(Windows):
     def _values(self, found: Columns, t0_us: int, t1_us: int) -> F32:
         from operators.kernels.representations import counts
 
-        out = np.zeros((2, self._size[0] * self._size[1]), np.float32)
-        counts(*found, self._columns, self._rows, out)
+        pixels = self._size[0] * self._size[1]
+        if len(self._small) != 2 * pixels:
+            self._small = np.zeros(2 * pixels, np.uint8)
+        out = self._pictures.empty((2, pixels), np.float32)
+        counts(*found, self._columns, self._rows, self._small, out)
         return out.reshape(1, 2, *self._size)

@@ -39,7 +39,7 @@ class EventCube(Windows):
     def _values(self, found: Columns, t0_us: int, t1_us: int) -> F32:
         from operators.kernels.representations import event_cube
 
-        out = np.zeros((self._bins, 2, self._size[0] * self._size[1]), np.float32)
+        out = self._pictures.zeros((self._bins, 2, self._size[0] * self._size[1]), np.float32)
         event_cube(*found, self._columns, self._rows, t0_us, t1_us, out)
         return out.reshape(self._bins, 2, *self._size)
 

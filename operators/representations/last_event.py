@@ -29,6 +29,6 @@ class LastEvent(Windows):
     def _values(self, found: Columns, t0_us: int, t1_us: int) -> NDArray[np.int8]:
         from operators.kernels.representations import last_event
 
-        out = np.zeros(self._size[0] * self._size[1], np.int8)
+        out = self._pictures.zeros((self._size[0] * self._size[1],), np.int8)
         last_event(*found, self._columns, self._rows, out)
         return out.reshape(1, *self._size)

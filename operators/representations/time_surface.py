@@ -38,6 +38,6 @@ class TimeSurface(Windows):
     def _values(self, found: Columns, t0_us: int, t1_us: int) -> F32:
         from operators.kernels.representations import time_surface
 
-        out = np.zeros((2, self._size[0] * self._size[1]), np.float32)
+        out = self._pictures.zeros((2, self._size[0] * self._size[1]), np.float32)
         time_surface(*found, self._columns, self._rows, t1_us, self._tau_us, out)
         return out.reshape(1, 2, *self._size)

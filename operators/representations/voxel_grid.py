@@ -28,6 +28,7 @@ class VoxelGrid(Windows):
         size: tuple[int, int] | None = None,
     ) -> None:
         self._bins = bins
+        self._pair = np.zeros((0, 2), np.float32)
         super().__init__(window_us, hop_us, size, bins=bins)
 
     @staticmethod
@@ -38,8 +39,11 @@ class VoxelGrid(Windows):
     def _values(self, found: Columns, t0_us: int, t1_us: int) -> F32:
         from operators.kernels.representations import voxel_grid
 
-        out = np.zeros((self._bins, self._size[0] * self._size[1]), np.float32)
-        voxel_grid(*found, self._columns, self._rows, t0_us, t1_us, out)
+        pixels = self._size[0] * self._size[1]
+        if len(self._pair) != pixels:
+            self._pair = np.zeros((pixels, 2), np.float32)
+        out = self._pictures.empty((self._bins, pixels), np.float32)
+        voxel_grid(*found, self._columns, self._rows, t0_us, t1_us, self._pair, out)
         return out.reshape(self._bins, *self._size)
 
     def _edges(self, t0_us: int, t1_us: int) -> I64:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from evpipe.errors import UsageError
 from evpipe.operator import Operator
 from evpipe.packets import I32, Events, Tensor
 from operators.filters.filter import Columns, columns
+from operators.representations.memory import Kept, Pictures
 
 LONGEST_SILENCE = 100
 
@@ -32,6 +32,7 @@ class Windows(Operator, ABC):
         if faults:
             raise UsageError(f"{type(self).__name__}: {'; '.join(faults)}")
         self._window_us, self._hop_us, self._asked = window_us, hop_us, size
+        self._pictures = Pictures()
         self.warmup_us = window_us
         self.reset()
 
@@ -48,7 +49,7 @@ class Windows(Operator, ABC):
 
     def reset(self) -> None:
         """Forget all events: the next packet starts afresh."""
-        self._parts: deque[Columns] = deque()
+        self._kept = Kept()
         self._start_us: int | None = None
         self._known_us = 0
         self._sensor = (0, 0)
@@ -61,7 +62,7 @@ class Windows(Operator, ABC):
         while events.t1_us >= self._start_us + self._window_us:
             yield self._window(events.epoch)
             self._start_us += self._hop_us
-            self._forget()
+            self._kept.forget(self._start_us)
         self._known_us = events.t1_us
 
     @abstractmethod
@@ -100,7 +101,7 @@ class Windows(Operator, ABC):
                     f"{(start_us - self._start_us) // self._hop_us} windows passed over"
                 )
                 self._start_us = start_us
-                self._forget()
+                self._kept.forget(self._start_us)
 
     def _keep(self, events: Events) -> None:
         """Copy what may be needed of a packet: arrays are the runtime's again once the handler returns."""
@@ -113,35 +114,16 @@ class Windows(Operator, ABC):
             )
         first = int(np.searchsorted(events.t, self._start_us))
         if first < len(events):
-            found = columns(events)
-            self._parts.append(
-                Columns(found.t[first:].copy(), found.x[first:].copy(), found.y[first:].copy(), found.p[first:].copy())
-            )
+            self._kept.add(columns(events), first)
 
     def _window(self, epoch: int) -> Tensor:
         assert self._start_us is not None
         t0_us, t1_us = self._start_us, self._start_us + self._window_us
-        parts = []
-        for part in self._parts:
-            i, j = np.searchsorted(part.t, (t0_us, t1_us))
-            if i < j:
-                parts.append(part.part(int(i), int(j)))
-        found = parts[0] if len(parts) == 1 else _joined(parts)
         return Tensor(
             t0_us=t0_us,
             t1_us=t1_us,
             epoch=epoch,
-            values=self._values(found, t0_us, t1_us),
+            values=self._values(self._kept.between(t0_us, t1_us), t0_us, t1_us),
             axes=self.axes,
             edges_us=self._edges(t0_us, t1_us),
         )
-
-    def _forget(self) -> None:
-        while self._parts and self._parts[0].t[-1] < self._start_us:
-            self._parts.popleft()
-
-
-def _joined(parts: list[Columns]) -> Columns:
-    none = (np.empty(0, np.int64), np.empty(0, np.uint16), np.empty(0, np.uint16), np.empty(0, np.uint8))
-    t, x, y, p = (np.concatenate(found) for found in zip(none, *parts, strict=True))
-    return Columns(t, x, y, p)

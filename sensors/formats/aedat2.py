@@ -7,23 +7,23 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from evpipe.errors import InputError
-from sensors.formats.reader import BLOCK_BYTES, Account, Chunk, Columns, blocks, outside_text
+from sensors.formats.file_reader import FileReader, Range
+from sensors.formats.reader import IDLE, Chunk, Columns, Place, blocks, outside_text
 
 _MAX_HEADER_BYTES = 2**23
 _END_MARK = b"#End Of ASCII Header"
 _DAVIS_SIZES = {"128": (128, 128), "208": (208, 192), "240": (240, 180), "346": (346, 260), "640": (640, 480)}
 
 
-class Aedat2Reader:
+class Aedat2Reader(FileReader):
     """Reads the events of a DVS128 or DAVIS; frame samples, IMU words and external events are counted, not read.
 
     Columns are the address fields as stored. jAER's origin is at the bottom right, so both axes are mirrored.
     """
 
     format = "AEDAT2"
-    streams: tuple[str, ...] = ("events",)
     mirror_x = mirror_y = True
-    disorder_us = 0
+    follows = True
 
     def __init__(self, path: str, file: BinaryIO, size: tuple[int, int] | None = None) -> None:
         """`size` (width, height) overrides the chip's, and stands in for a chip name that is missing.
@@ -32,23 +32,23 @@ class Aedat2Reader:
         """
         chip, self._start = _read_header(file)
         self.davis, chip_size = _layout(path, chip, size)
-        self.path = path
-        self.width: int | None
-        self.height: int | None
+        super().__init__(path, file)
         self.width, self.height = self._size = size or chip_size
-        self.account = Account()
-        self.block_bytes = BLOCK_BYTES
-        self._file = file
 
-    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:
+    def items(self, place: Place | None, wanted: frozenset[str] | None) -> Iterator[Chunk | Place]:
         """The events."""
         from sensors.kernels import aedat2
 
-        self.account = account = Account()
-        state, columns = aedat2.new_state(), Columns(max(self.block_bytes // 8, 1))
-        first_outside = -1
-        for offset, data in blocks(self._file, self._start, 8, account, self.block_bytes):
+        account, start, state = self.account, self._start, aedat2.new_state()
+        if place is not None:
+            start, state[:] = place
+        columns, first_outside = Columns(max(self.block_bytes // 8, 1)), -1
+        for offset, data in blocks(self._file, start, 8, account, self.block_bytes, self.follow):
             words = data.view("<u4")
+            if not len(words):
+                yield IDLE
+                continue
+            yield Place(offset, state)
             n = aedat2.decode(words, state, self.davis, *self._size, columns.t, columns.x, columns.y, columns.p)
             if first_outside < 0 <= state[aedat2.FIRST_OUTSIDE]:
                 first_outside = offset + 8 * int(state[aedat2.FIRST_OUTSIDE])
@@ -60,9 +60,11 @@ class Aedat2Reader:
         if first_outside >= 0:
             account.lost(first_outside, outside_text(int(state[aedat2.OUTSIDE]), self._size))
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+    def ranges(self) -> tuple[Range, ...]:
+        """Those of the kernel."""
+        from sensors.kernels import aedat2
+
+        return aedat2.RANGES
 
 
 def _read_header(file: BinaryIO) -> tuple[str, int]:

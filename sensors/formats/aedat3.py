@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-import numpy as np
-
 from evpipe.errors import InputError
-from sensors.formats.reader import BLOCK_BYTES, Account, Chunk, Columns, outside_text
+from sensors.formats.file_reader import FileReader, Range
+from sensors.formats.reader import IDLE, Chunk, Columns, Place, Window, outside_text
 
 _MAX_HEADER_BYTES = 2**20
 _END = b"#!END-HEADER\r\n"
@@ -23,16 +22,14 @@ _SIZES = {
 }
 
 
-class Aedat3Reader:
+class Aedat3Reader(FileReader):
     """Reads the polarity events of one source; frames, IMU samples and special events are counted, not read.
 
     Times are 31 bits and the packet's overflow count; the origin is at the top left.
     """
 
     format = "AEDAT3.1"
-    streams: tuple[str, ...] = ("events",)
-    mirror_x = mirror_y = False
-    disorder_us = 0
+    follows = True
 
     def __init__(self, path: str, file: BinaryIO, size: tuple[int, int] | None = None) -> None:
         """`size` (width, height) overrides that of the source named in the header.
@@ -40,34 +37,30 @@ class Aedat3Reader:
         Raises InputError for another version, compressed packets, a header without end, or a source not known.
         """
         header, self._start = _read_header(path, file)
-        self.path = path
-        self.width: int | None
-        self.height: int | None
+        super().__init__(path, file)
         self.width, self.height = self._size = size or _size(path, header)
-        self.account = Account()
-        self.block_bytes = BLOCK_BYTES
-        self._file = file
 
-    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:
+    def items(self, place: Place | None, wanted: frozenset[str] | None) -> Iterator[Chunk | Place]:
         """The events."""
         from sensors.kernels import aedat3
 
-        self.account = account = Account()
-        buffer = np.empty(max(self.block_bytes, 64), np.uint8)
-        state, columns = aedat3.new_state(), Columns(len(buffer) // aedat3.POLARITY_BYTES)
-        self._file.seek(self._start)
-        have, offset, first_outside = 0, self._start, -1
-        while got := self._file.readinto(buffer.data[have:]):  # type: ignore[attr-defined]
-            have += got
-            used, n = aedat3.decode(buffer[:have], state, *self._size, columns.t, columns.x, columns.y, columns.p)
+        account, start, state, first_outside = self.account, self._start, aedat3.new_state(), -1
+        if place is not None:
+            start, state[:] = place
+        window = Window(self._file, start, max(self.block_bytes, 64), account, self.follow)
+        columns = Columns(max(self.block_bytes, 64) // aedat3.POLARITY_BYTES)
+        while not state[aedat3.REFUSED] and (more := window.fill()) is not False:
+            if more is None:
+                yield IDLE
+                continue
+            yield Place(window.offset, state)
+            used, n = aedat3.decode(window.data, state, *self._size, columns.t, columns.x, columns.y, columns.p)
             if first_outside < 0 <= state[aedat3.FIRST_OUTSIDE]:
-                first_outside = offset + int(state[aedat3.FIRST_OUTSIDE])
-            buffer[: have - used] = buffer[used:have].copy()
-            offset, have = offset + used, have - used
+                first_outside = window.offset + int(state[aedat3.FIRST_OUTSIDE])
+            window.use(used)
             if n:
                 yield columns.first(n)
-            if state[aedat3.REFUSED]:
-                break
+        offset, have = window.offset, len(window.data)
         if state[aedat3.REFUSED]:
             account.lost(offset, "a packet header makes no sense there; nothing after it was read")
         elif missing := int(state[aedat3.RECORDS]) * aedat3.POLARITY_BYTES + int(state[aedat3.SKIP]):
@@ -82,9 +75,11 @@ class Aedat3Reader:
         if first_outside >= 0:
             account.lost(first_outside, outside_text(int(state[aedat3.OUTSIDE]), self._size))
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+    def ranges(self) -> tuple[Range, ...]:
+        """Those of the kernel."""
+        from sensors.kernels import aedat3
+
+        return aedat3.RANGES
 
 
 def _read_header(path: str, file: BinaryIO) -> tuple[str, int]:

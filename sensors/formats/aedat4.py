@@ -5,6 +5,7 @@ Works without the data table at the end (recording software that crashed) and up
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 from collections.abc import Iterator
@@ -17,14 +18,16 @@ from numpy.typing import NDArray
 from evpipe.errors import InputError
 from sensors.formats import flatbuffer
 from sensors.formats.compression import DecompressionError, Decompressor
+from sensors.formats.file_reader import FileReader
 from sensors.formats.flatbuffer import FlatbufferError
 from sensors.formats.reader import (
     BLOCK_BYTES,
-    Account,
+    IDLE,
     Chunk,
     Columns,
     FrameChunk,
     ImuChunk,
+    Place,
     TriggerChunk,
     outside_text,
 )
@@ -32,6 +35,7 @@ from sensors.formats.reader import (
 MAGIC = b"#!AER-DAT4.0\r\n"
 MAX_HEADER_BYTES = 2**24
 _ROOM = 2**16
+_NO_STATE = np.empty(0, np.int64)
 MAX_EXPOSURE_US = 60_000_000  # a longer one is taken for a field that was not filled in
 _PORTS = {"EVTS": "events", "FRME": "frame", "IMUS": "imu", "TRIG": "triggers"}
 _PIXEL_BYTES = {0: 1, 16: 3, 24: 4}  # OpenCV's type numbers: grey, BGR, BGRA
@@ -55,16 +59,15 @@ for _kind, (_channel, _value) in TRIGGER_KINDS.items():
     _CHANNEL_OF[_kind], _VALUE_OF[_kind] = _channel, _value
 
 
-class Aedat4Reader:
+class Aedat4Reader(FileReader):
     """Reads the first stream of each type; packets of further ones are counted. Times are Unix time in us."""
 
     format = "AEDAT4"
-    mirror_x = mirror_y = False
+    follows = True
 
     def __init__(self, path: str, file: BinaryIO, size: tuple[int, int] | None = None) -> None:
         """`size` (width, height) overrides the file's. Raises InputError when the header cannot be read."""
-        self.path = path
-        self._file = io.BufferedReader(cast(io.RawIOBase, file), BLOCK_BYTES)
+        super().__init__(path, io.BufferedReader(cast(io.RawIOBase, file), BLOCK_BYTES))
         self._file_bytes = self._file.seek(0, 2)
         try:
             self._compression, self._table_at, xml = self._read_header()
@@ -81,66 +84,72 @@ class Aedat4Reader:
                 self._further.add(id_)
             else:
                 self._ids[id_] = port
-        self.streams: tuple[str, ...] = tuple(port for port in _PORTS.values() if port in self._ids.values())
+        self.streams = tuple(port for port in _PORTS.values() if port in self._ids.values())
         sizes = {self._ids[id_]: size for id_, (_, size) in declared.items() if id_ in self._ids and size}
-        self.width: int | None
-        self.height: int | None
         self.width, self.height = size or sizes.get("events") or sizes.get("frame") or (None, None)
         if "events" in self.streams and self.width is None:
             raise InputError(f"{path}: the AEDAT4 header gives its events no size. Give size: [height, width].")
         self.disorder_us = 100_000 if len(self.streams) > 1 else 0
-        self.account = Account()
 
-    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:
+    def items(self, place: Place | None, wanted: frozenset[str] | None) -> Iterator[Chunk | Place]:
         """Packets as chunks; event packets that follow one another are joined."""
         from sensors.kernels import aedat4
 
-        self.account = account = Account()
-        width, height = self.width or 0, self.height or 0
+        account, width, height = self.account, self.width or 0, self.height or 0
         columns = Columns(_ROOM)
         filled = outside = 0
-        first_outside = -1
-        for at, port, data in self._packets(wanted):
+        first_outside = next_place = -1
+        for at, port, data in self._packets(self._data_at if place is None else place.offset, wanted):
+            if filled and (port != "events" or at >= next_place or filled + len(data) // 16 > len(columns.t)):
+                yield columns.first(filled)
+                filled = 0
+            if at >= next_place:
+                yield Place(at, _NO_STATE)
+                next_place = at + self.block_bytes
+            if port == "idle":
+                yield IDLE
+                continue
             try:
-                if port == "events":
-                    packed = _events(data)
-                    count = len(packed) // 2
-                    if filled and filled + count > len(columns.t):
-                        yield columns.first(filled)
-                        filled = 0
-                    if count > len(columns.t):
-                        columns = Columns(count)
-                    n = aedat4.events(packed, width, height, columns.t, columns.x, columns.y, columns.p, filled)
-                    if n < filled + count:
-                        first_outside = first_outside if outside else at
-                        outside += filled + count - n
-                    filled = n
+                if port != "events":
+                    yield from {"frame": _frame, "imu": _imu, "triggers": _triggers}[port](data)
                     continue
-                if filled:
-                    yield columns.first(filled)
-                    filled = 0
-                yield from {"frame": _frame, "imu": _imu, "triggers": _triggers}[port](data)
+                packed = _events(data)
             except FlatbufferError as error:
                 account.lost(at, f"a packet of {port} is damaged ({error}) and was left out")
+                continue
+            count = len(packed) // 2
+            if filled + count > len(columns.t):
+                columns = Columns(count)
+            n = aedat4.events(packed, width, height, columns.t, columns.x, columns.y, columns.p, filled)
+            if n < filled + count:
+                first_outside = first_outside if outside else at
+                outside += filled + count - n
+            filled = n
         if filled:
             yield columns.first(filled)
         if outside:
             account.lost(first_outside, outside_text(outside, (width, height)))
 
-    def _packets(self, wanted: frozenset[str] | None) -> Iterator[tuple[int, str, bytes]]:
-        """(position, port, content) of each packet that is wanted, up to the data table or the end of the file."""
+    def _packets(self, at: int, wanted: frozenset[str] | None) -> Iterator[tuple[int, str, bytes]]:
+        """(position, port, content) of each packet that is wanted, up to the data table or the end of the file.
+
+        While a followed file waits, its port is "idle".
+        """
         account, table = self.account, self._table()
-        end = self._file_bytes if self._table_at < 0 else min(self._table_at, self._file_bytes)
-        decompress = Decompressor(self._compression)
-        file = self._file
-        at = self._data_at
+        decompress, file, end = Decompressor(self._compression), self._file, self._end()
         file.seek(at)
-        while at < end:
+        while True:
             head = file.read(8)
             id_, size = struct.unpack("<ii", head) if len(head) == 8 and at + 8 <= end else (-1, -1)
             port = self._ids.get(id_)
             if size < 0 or at + 8 + size > end or not (port or id_ in self._further):
-                at = self._skip(at, end, table, id_, size)
+                if self._waits():
+                    yield at, "idle", b""
+                    end = self._end()
+                elif at >= end:
+                    break
+                else:
+                    at = self._skip(at, end, table, id_, size)
                 file.seek(at)
             elif port is None or (wanted is not None and port not in wanted):
                 account.note("packets of further streams, not read", int(port is None))
@@ -157,12 +166,20 @@ class Aedat4Reader:
         elif self._table_at > self._file_bytes:
             missing = self._table_at - self._file_bytes
             account.lost(self._file_bytes, f"the file is cut: {missing} bytes of packets and its data table are gone")
-        elif table is None:
+        elif table is None and self.follow is None:
             account.lost(self._table_at, "the data table is damaged or cut; all packets were read")
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+    def _end(self) -> int:
+        """The byte behind the last packet. Of a followed file the size and the header are looked at anew."""
+        if self.follow is not None:
+            self._file_bytes = self._file.seek(0, 2)
+            with contextlib.suppress(FlatbufferError):  # it is being written at this moment
+                self._table_at = self._read_header()[1]
+        return self._file_bytes if self._table_at < 0 else min(self._table_at, self._file_bytes)
+
+    def _waits(self) -> bool:
+        """Whether more packets may come: the file is followed, and its writer has not told where its table is."""
+        return self.follow is not None and self._table_at < 0 and self.follow.goes_on(self._file_bytes, self.account)
 
     def _read_header(self) -> tuple[int, int, bytes]:
         self._file.seek(len(MAGIC))

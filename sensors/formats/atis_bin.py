@@ -11,39 +11,38 @@ from typing import BinaryIO
 import numpy as np
 
 from evpipe.packets import U8
-from sensors.formats.reader import BLOCK_BYTES, Account, Chunk, Columns, blocks, outside_text
+from sensors.formats.file_reader import FileReader, Range
+from sensors.formats.reader import BLOCK_BYTES, IDLE, Account, Chunk, Columns, Place, blocks, outside_text
 
 RECORD = 5
 _SIZES = ((34, 34), (240, 180), (304, 240))  # N-MNIST, N-Caltech101, the whole ATIS
 _MARKER_Y, _MARKER_US = 240, 2**13
 
 
-class AtisBinReader:
+class AtisBinReader(FileReader):
     """Reads the events. Without a size the sensor is the smallest of 34x34, 240x180 and 304x240 that holds them all."""
 
     format = "NMNIST-BIN"
-    streams: tuple[str, ...] = ("events",)
-    mirror_x = mirror_y = False
-    disorder_us = 0
 
     def __init__(self, path: str, file: BinaryIO, size: tuple[int, int] | None = None) -> None:
         """`size` is (width, height) in pixels."""
-        self.path = path
-        self.width: int | None
-        self.height: int | None
+        super().__init__(path, file)
+        self.follows = size is not None
         self.width, self.height = self._size = size or _smallest(file)
-        self.account = Account()
-        self.block_bytes = BLOCK_BYTES
-        self._file = file
 
-    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:
+    def items(self, place: Place | None, wanted: frozenset[str] | None) -> Iterator[Chunk | Place]:
         """The events."""
         from sensors.kernels import atis_bin
 
-        self.account = account = Account()
-        state, columns = atis_bin.new_state(), Columns(max(self.block_bytes // RECORD, 1))
-        first_outside = -1
-        for offset, data in blocks(self._file, 0, RECORD, account, self.block_bytes):
+        account, start, state = self.account, 0, atis_bin.new_state()
+        if place is not None:
+            start, state[:] = place
+        columns, first_outside = Columns(max(self.block_bytes // RECORD, 1)), -1
+        for offset, data in blocks(self._file, start, RECORD, account, self.block_bytes, self.follow):
+            if not len(data):
+                yield IDLE
+                continue
+            yield Place(offset, state)
             n = atis_bin.decode(data, state, *self._size, columns.t, columns.x, columns.y, columns.p)
             if first_outside < 0 <= state[atis_bin.FIRST_OUTSIDE]:
                 first_outside = offset + RECORD * int(state[atis_bin.FIRST_OUTSIDE])
@@ -52,9 +51,11 @@ class AtisBinReader:
         if first_outside >= 0:
             account.lost(first_outside, outside_text(int(state[atis_bin.OUTSIDE]), self._size))
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+    def ranges(self) -> tuple[Range, ...]:
+        """Those of the kernel."""
+        from sensors.kernels import atis_bin
+
+        return atis_bin.RANGES
 
 
 def looks_like(head: bytes) -> bool:

@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evpipe.errors import InputError
+from evpipe.packets import I64
 from sensors.formats import geometry
+from sensors.formats.file_reader import FileReader, Range
 from sensors.formats.reader import (
     BLOCK_BYTES,
+    IDLE,
     Account,
     Chunk,
     Columns,
+    Place,
     TriggerChunk,
     blocks,
     outside_text,
@@ -23,15 +28,12 @@ RECORD = 8
 _EVENTS, _TRIGGERS, _FLOW = (0, 12), 14, 40
 
 
-class DatReader:
+class DatReader(FileReader):
     """Reads change events, or the external triggers of a `_trigger.dat` file.
 
-    The 32-bit clock is unwrapped; smaller steps back are as stored, and counted. A sensor of which the header does not
-    tell the size is the smallest usual one that holds all events.
+    The 32-bit clock is unwrapped; smaller steps back are as stored. A sensor of which the header does not tell the size
+    is the smallest usual one that holds all events.
     """
-
-    mirror_x = mirror_y = False
-    disorder_us = 0
 
     def __init__(
         self, path: str, file: BinaryIO, start: int, keys: dict[str, str], size: tuple[int, int] | None = None
@@ -40,10 +42,8 @@ class DatReader:
 
         Raises InputError for records of another kind.
         """
-        self.path = path
-        self.account = Account()
-        self.block_bytes = BLOCK_BYTES
-        self._file, self._start = file, start
+        super().__init__(path, file)
+        self._start = start
         kind = 0
         if start:
             kind = self._kind()
@@ -53,39 +53,41 @@ class DatReader:
         self.streams: tuple[str, ...] = ("triggers",) if kind == _TRIGGERS else ("events",)
         said = size or geometry.believed(keys.get("Width"), keys.get("Height"))
         self._guessed = said is None and kind != _TRIGGERS
-        self.width: int | None
-        self.height: int | None
+        self.follows = not self._guessed
         self.width, self.height = self._farthest() if self._guessed else said or (None, None)
         self._size = self.width or 1, self.height or 1
 
-    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:
+    def items(self, place: Place | None, wanted: frozenset[str] | None) -> Iterator[Chunk | Place]:
         """The events, or the trigger edges."""
         from sensors.kernels import dat
 
-        self.account = account = Account()
-        state, first_outside = dat.new_state(), -1
+        account, start, state, first_outside = self.account, self._start, dat.new_state(), -1
+        if place is not None:
+            start, state[:] = place
         columns = Columns(max(self.block_bytes // RECORD, 1))
-        for offset, data in blocks(self._file, self._start, RECORD, account, self.block_bytes):
+        for offset, data in blocks(self._file, start, RECORD, account, self.block_bytes, self.follow):
             records = data.view("<u8")
+            if not len(records):
+                yield IDLE
+                continue
+            yield Place(offset, state)
             if self.format == "DAT-TRIGGER":
-                t = np.empty(len(records), np.int64)
-                channel, value = np.empty(len(records), np.uint8), np.empty(len(records), np.uint8)
-                dat.edges(records, state, t, channel, value)
-                yield TriggerChunk(t, channel, value)
+                yield _edges(records, state)
                 continue
             n = dat.decode(records, state, self._old, *self._size, columns.t, columns.x, columns.y, columns.p)
             if first_outside < 0 <= state[dat.FIRST_OUTSIDE]:
                 first_outside = offset + RECORD * int(state[dat.FIRST_OUTSIDE])
             if n:
                 yield columns.first(n)
-        account.note("times that step back", int(state[dat.BACK]))
         account.note(geometry.note(self._size), self._guessed)
         if first_outside >= 0:
             account.lost(first_outside, outside_text(int(state[dat.OUTSIDE]), self._size))
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+    def ranges(self) -> tuple[Range, ...]:
+        """Those of the kernel."""
+        from sensors.kernels import dat
+
+        return dat.RANGES
 
     def _kind(self) -> int:
         """The records' type, of the two bytes after the header."""
@@ -112,6 +114,15 @@ class DatReader:
             found = dat.farthest(data.view("<u8"), self._old)
             x, y = max(x, found[0]), max(y, found[1])
         return geometry.smallest(x, y)
+
+
+def _edges(records: NDArray[np.uint64], state: I64) -> TriggerChunk:
+    from sensors.kernels import dat
+
+    t = np.empty(len(records), np.int64)
+    channel, value = np.empty(len(records), np.uint8), np.empty(len(records), np.uint8)
+    dat.edges(records, state, t, channel, value)
+    return TriggerChunk(t, channel, value)
 
 
 def looks_like(head: bytes) -> bool:

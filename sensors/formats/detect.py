@@ -24,7 +24,8 @@ from sensors.formats.numpy_arrays import ArraysReader
 from sensors.formats.prophesee_header import encoding_of, geometry_of, read_header
 from sensors.formats.reader import Reader
 from sensors.formats.ros import RosReader
-from sensors.formats.ros_containers import MESSAGES
+from sensors.formats.ros_containers import MCAP, MESSAGES
+from sensors.formats.session import open_mcap
 from sensors.formats.text import TextReader
 
 Encoding = Literal["evt2", "evt21", "evt3", "evt4"]
@@ -44,7 +45,7 @@ _READERS: tuple[tuple[bytes, Callable[[str, BinaryIO, tuple[int, int] | None], R
     (b"\x89HDF\r\n\x1a\n", open_hdf5),
     (b"\x93NUMPY", ArraysReader),
     (b"PK\x03\x04", ArraysReader),
-    *((start, RosReader) for start in MESSAGES),
+    *((start, open_mcap if start == MCAP else RosReader) for start in MESSAGES),
 )
 
 # First bytes of formats that are known but not read, and what to do.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from sensors.formats.prophesee_raw import RawReader
-from sensors.formats.reader import Account, Chunk
+from sensors.formats.reader import Account
 
 
 class Evt4Reader(RawReader):
@@ -20,14 +19,8 @@ class Evt4Reader(RawReader):
 
         return evt4
 
-    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:
-        """Events, and trigger edges where there are some."""
-        self._headless = False
-        yield from super().chunks(wanted)
-        if self._headless:
-            end = self._file.seek(0, 2)
-            self.account.lost(end - 4, "the file ends inside a vector: its mask is missing")
-
     def _tell(self, account: Account, kernel: Any, state: Any) -> None:
         account.note("words of an unknown kind, left out", int(state[kernel.UNKNOWN]))
-        self._headless = bool(state[kernel.PENDING])
+        if state[kernel.PENDING]:
+            end = self._file.seek(0, 2)
+            account.lost(end - 4, "the file ends inside a vector: its mask is missing")

@@ -14,10 +14,12 @@ import numpy as np
 from evpipe.errors import InputError
 from sensors.formats import geometry
 from sensors.formats.columns import Columns4, Extent, Sieve, named, unit_of
-from sensors.formats.reader import Account, Chunk, Columns, TriggerChunk, outside_text
+from sensors.formats.file_reader import FileReader, Range
+from sensors.formats.reader import Account, Chunk, Columns, Place, TriggerChunk, outside_text
 
 ECF = 0x8ECF
-_ROWS = 2**16
+_ROWS = 2**16  # of trigger edges, read at a time
+_ROW_BYTES = 16  # of an event, about: how many rows a block has
 _MAX_CHUNK_BYTES = 2**26
 _HEAP = b"GCOL\1\0\0\0"
 _HEAP_LOOK = 2**24
@@ -83,29 +85,20 @@ def _choose(path: str, h5: Any, size: tuple[int, int] | None) -> EcfReader | Col
     )
 
 
-class _Hdf5Reader:
-    """What both readers share: the file, the size of the sensor, the account."""
-
-    mirror_x = mirror_y = False
-    disorder_us = 0
-    streams: tuple[str, ...] = ("events",)
+class _Hdf5Reader(FileReader):
+    """What both readers share: the size of the sensor, and places: a row or chunk, and edges given before it."""
 
     def __init__(self, path: str, h5: Any, size: tuple[int, int] | None) -> None:
-        self.path = path
-        self.account = Account()
-        self.block_bytes = 16 * _ROWS
-        self._h5 = h5
+        super().__init__(path, h5)
         self._guessed = size is None
-        self.width: int | None
-        self.height: int | None
         self.width, self.height = self._size = size or self._farthest()
 
     def _farthest(self) -> tuple[int, int]:
         raise NotImplementedError
 
-    def close(self) -> None:
-        """Close the file."""
-        self._h5.close()
+    def ranges(self) -> tuple[Range, ...]:
+        """Row or chunk, edges."""
+        return (0, 2**48), (0, 2**48)
 
 
 class EcfReader(_Hdf5Reader):
@@ -121,13 +114,13 @@ class EcfReader(_Hdf5Reader):
         self.streams = ("events", "triggers") if self._triggers.found else ("events",)
         super().__init__(path, h5, size)
 
-    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:
-        """Events, and trigger edges between them."""
-        self.account = account = Account()
-        outside, first_outside = 0, -1
-        triggers = self._triggers.up_to(account)
-        next(triggers)
-        for offset, n, columns in self._decoded(account):
+    def items(self, place: Place | None, wanted: frozenset[str] | None) -> Iterator[Chunk | Place]:
+        """Trigger edges, and the events up to the last of them."""
+        account, outside, first_outside = self.account, 0, -1
+        first, n_edges = (0, 0) if place is None else (int(value) for value in place.state)
+        triggers = self._triggers.from_row(n_edges, account)
+        for k, offset, n, columns in self._decoded(account, first):
+            yield Place(offset, np.array([k, triggers.given]))
             x, y = columns.x[:n], columns.y[:n]
             keep = (x < self._size[0]) & (y < self._size[1])
             kept = int(np.count_nonzero(keep))
@@ -137,23 +130,20 @@ class EcfReader(_Hdf5Reader):
                 for column in (columns.t, columns.x, columns.y, columns.p):
                     column[:kept] = column[:n][keep]
             if kept:
-                edges = triggers.send(int(columns.t[kept - 1]))
+                yield from triggers.up_to(int(columns.t[kept - 1]))
                 yield columns.first(kept)
-                if edges is not None:
-                    yield edges
-        while (edges := triggers.send(None)) is not None:
-            yield edges
+        yield from triggers.up_to(None)
         account.note(geometry.note(self._size), self._guessed)
         if outside:
             account.lost(first_outside, outside_text(outside, self._size))
 
-    def _decoded(self, account: Account) -> Iterator[tuple[int, int, Columns]]:
-        """(byte of the chunk, events, columns) of each chunk; the columns are used again."""
+    def _decoded(self, account: Account, first: int = 0) -> Iterator[tuple[int, int, int, Columns]]:
+        """(number, byte of the chunk, events, columns) of each chunk from one on; the columns are used again."""
         from sensors.kernels import ecf
 
         ids, step, total = self._events.id, self._events.chunks[0], self._events.shape[0]
         columns = Columns(ecf.MAX_EVENTS)
-        for k in range(-(-self._there // step)):
+        for k in range(first, -(-self._there // step)):
             try:
                 info = ids.get_chunk_info_by_coord((k * step,))
                 if info.byte_offset is None or info.size > _MAX_CHUNK_BYTES:
@@ -169,13 +159,13 @@ class EcfReader(_Hdf5Reader):
             elif n != (wants := min(step, total - k * step)):
                 account.lost(int(info.byte_offset), f"chunk {k} of /CD/events holds {n} events instead of {wants}")
             if n > 0:
-                yield int(info.byte_offset), n, columns
+                yield k, int(info.byte_offset), n, columns
         if self._there < total:
             account.lost(0, f"/CD/events says {total} events, but its chunks in the file hold only {self._there}")
 
     def _farthest(self) -> tuple[int, int]:
         extent = Extent()
-        for _, n, columns in self._decoded(Account()):
+        for _, _, n, columns in self._decoded(Account()):
             extent.add(columns.x[:n], columns.y[:n])
         return extent.sensor()
 
@@ -203,25 +193,21 @@ class ColumnsReader(_Hdf5Reader):
         self._unit = unit_of(np.asarray(_column(times[: min(self._rows, 4096)], field)))
         super().__init__(path, h5, size)
 
-    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:
-        """Events, and trigger edges between them."""
-        self.account = account = Account()
-        sieve = Sieve(self._size, self._unit)
-        triggers = self._triggers.up_to(account)
-        next(triggers)
-        n_timed = 0
-        for first, columns in self._columns(account):
+    def items(self, place: Place | None, wanted: frozenset[str] | None) -> Iterator[Chunk | Place]:
+        """Trigger edges, and the events up to the last of them."""
+        account, sieve, n_timed = self.account, Sieve(self._size, self._unit), 0
+        row, n_edges = (0, 0) if place is None else (int(value) for value in place.state)
+        triggers = self._triggers.from_row(n_edges, account)
+        for first, columns in self._columns(account, row):
             at, step = _place(self._sets[0][0], first)
+            yield Place(at, np.array([first, triggers.given]))
             found = sieve(columns, at, step)
             n_timed += len(found.t)
             if len(found.t):
                 t = found.t + self._offset
-                edges = triggers.send(int(t[-1]))
+                yield from triggers.up_to(int(t[-1]))
                 yield found._replace(t=t)
-                if edges is not None:
-                    yield edges
-        while (edges := triggers.send(None)) is not None:
-            yield edges
+        yield from triggers.up_to(None)
         account.note(geometry.note(self._size), self._guessed)
         account.note(f"times in {self._unit}, turned to us", n_timed * (self._unit != "us"))
         if self._rows < self._said:
@@ -229,10 +215,11 @@ class ColumnsReader(_Hdf5Reader):
             account.lost(at, f"the events end after {self._rows} of {self._said}: the columns are not equally long")
         sieve.tell(account)
 
-    def _columns(self, account: Account) -> Iterator[tuple[int, Columns4]]:
-        """(first row, t, x, y, p as stored) block by block; what cannot be read is entered and left out."""
-        for first in range(0, self._rows, _ROWS):
-            part = slice(first, min(first + _ROWS, self._rows))
+    def _columns(self, account: Account, row: int = 0) -> Iterator[tuple[int, Columns4]]:
+        """(first row, t, x, y, p as stored) block by block from a row on; what cannot be read is entered, left out."""
+        rows = max(1, self.block_bytes // _ROW_BYTES)
+        for first in range(row, self._rows, rows):
+            part = slice(first, min(first + rows, self._rows))
             try:
                 read: dict[int, Any] = {}
                 found = []
@@ -271,30 +258,34 @@ class _Triggers:
         self._set: Any = found if good and not _lacking(found) else None
         self.found = self._set is not None and _rows_there(self._set) > 0
 
-    def up_to(self, account: Account) -> Any:
-        """A generator: send it a time (None: to the end), it gives the edges up to there (None: no more now)."""
-        rows = _rows_there(self._set) if self.found else 0
-        pending = None
-        at, until = 0, None
-        until = yield None
-        while True:
-            if (pending is None or not len(pending)) and at < rows:
-                try:
-                    pending = self._set[at : min(at + _ROWS, rows)]
-                except Exception as error:
-                    account.lost(0, f"/EXT_TRIGGER/events cannot be read ({_said(error)}); its edges were left out")
-                    pending, rows = None, 0
-                at += _ROWS
-            if pending is None or not len(pending):
-                until = yield None
-                continue
-            n = len(pending) if until is None else int(np.searchsorted(pending["t"], until, "right"))
-            part, pending = pending[:n], pending[n:]
+    def from_row(self, row: int, account: Account) -> _Triggers:
+        """Begin at an edge. What cannot be read is entered."""
+        self.given, self._account = row, account
+        self._pending: Any = None
+        self._rows = _rows_there(self._set) if self.found else 0
+        return self
+
+    def up_to(self, until_us: int | None) -> Iterator[TriggerChunk]:
+        """The edges that follow, up to a time, and that included; None: all."""
+        while self.given < self._rows:
+            if self._pending is None:
+                self._pending = self._read()
+            n = len(self._pending) if until_us is None else int(np.searchsorted(self._pending["t"], until_us, "right"))
+            part, rest = self._pending[:n], self._pending[n:]
+            self._pending = rest if len(rest) else None
             if not n:
-                until = yield None
-                continue
+                return
+            self.given += n
             channel = part["id"].astype(np.uint8)
-            until = yield TriggerChunk(part["t"].astype(np.int64), channel, (part["p"] > 0).astype(np.uint8))
+            yield TriggerChunk(part["t"].astype(np.int64), channel, (part["p"] > 0).astype(np.uint8))
+
+    def _read(self) -> Any:
+        try:
+            return self._set[self.given : min(self.given + _ROWS, self._rows)]
+        except Exception as error:
+            self._account.lost(0, f"/EXT_TRIGGER/events cannot be read ({_said(error)}); its edges were left out")
+            self._rows = 0
+            return self._set[:0]
 
 
 def _at(h5: Any, name: str) -> Any:

@@ -17,10 +17,12 @@ import numpy as np
 from evpipe.errors import InputError
 from sensors.formats import geometry
 from sensors.formats.columns import Columns4, Extent, Sieve, named, order_of, unit_of
-from sensors.formats.reader import Account, Chunk
+from sensors.formats.file_reader import FileReader, Range
+from sensors.formats.reader import Account, Chunk, Place
 
 MAGIC = b"\x93NUMPY"
-_ROWS = 2**16
+_ROW_BYTES = 16  # of an event, about: how many rows a block has
+_SAMPLE_ROWS = 4096
 _MAX_HEADER_BYTES = 10_000
 _MAX_ROW_BYTES = 4096
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
@@ -35,7 +37,10 @@ class _Stream(Protocol):
 
 
 class _Array(NamedTuple):
-    """An array in a file: `open` gives its content from a byte of it on, `offset` is where that lies in the file."""
+    """An array in a file: `open` gives its content from a byte of it on, `offset` is where that lies in the file.
+
+    `packed`: it lies in an archive; `direct`: any byte of it is reached at once.
+    """
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -43,6 +48,7 @@ class _Array(NamedTuple):
     open: Callable[[int], _Stream]
     offset: int
     packed: bool
+    direct: bool
 
 
 class _Column(NamedTuple):
@@ -53,20 +59,15 @@ class _Column(NamedTuple):
     dtype: np.dtype[Any]
 
 
-class ArraysReader:
+class ArraysReader(FileReader):
     """Reads columns by name, or a table of four columns whose order shows; times with fractions are seconds."""
-
-    streams: tuple[str, ...] = ("events",)
-    mirror_x = mirror_y = False
-    disorder_us = 0
 
     def __init__(self, path: str, file: BinaryIO, size: tuple[int, int] | None = None) -> None:
         """`size` (width, height) overrides the file's; without either it is taken from the events.
 
         Raises InputError for arrays that hold no events, or Python objects.
         """
-        self.path = path
-        self._file = file
+        super().__init__(path, file)
         self._zip: zipfile.ZipFile | None = None
         file.seek(0)
         is_npy = file.read(6) == MAGIC
@@ -78,18 +79,17 @@ class ArraysReader:
             raise InputError(f"{path}: {error}") from None
         except _ZIP_ERRORS as error:
             raise InputError(f"{path}: this archive cannot be read: {error}. Get a whole copy.") from None
-        self.account = Account()
-        self.block_bytes = 16 * _ROWS
+        chosen = [self._table] if self._table else [column.array for column in self._columns]
+        self.seekable = all(array.direct for array in chosen)
         self._guessed = size is None and (size := self._stated(arrays)) is None
-        self.width: int | None
-        self.height: int | None
         self.width, self.height = self._size = size or self._farthest()
 
-    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:
+    def items(self, place: Place | None, wanted: frozenset[str] | None) -> Iterator[Chunk | Place]:
         """The events."""
-        self.account = account = Account()
-        sieve, n = Sieve(self._size, self._unit), 0
-        for offset, step, columns in self._blocks(account):
+        account, sieve, n = self.account, Sieve(self._size, self._unit), 0
+        begin = 0 if place is None else int(place.state[0])
+        for row, offset, step, columns in self._blocks(account, begin=begin):
+            yield Place(offset, np.array([row]))
             found = sieve(columns, offset, step)
             n += len(found.t)
             if len(found.t):
@@ -97,6 +97,10 @@ class ArraysReader:
         account.note(geometry.note(self._size), self._guessed)
         account.note(f"times in {self._unit}, turned to us", n * (self._unit != "us"))
         sieve.tell(account)
+
+    def ranges(self) -> tuple[Range, ...]:
+        """The row."""
+        return ((0, 2**48),)
 
     def close(self) -> None:
         """Close the file."""
@@ -108,7 +112,7 @@ class ArraysReader:
         """The one array of a `.npy` file."""
         handle, end = self._file.fileno(), os.fstat(self._file.fileno()).st_size
         dtype, shape, by_columns, start = _header(_FilePart(handle, 0, end))
-        return _Array(dtype, shape, by_columns, lambda at: _FilePart(handle, start + at, end), start, False)
+        return _Array(dtype, shape, by_columns, lambda at: _FilePart(handle, start + at, end), start, False, True)
 
     def _npz(self) -> dict[str, _Array]:
         """The arrays of a `.npz` file by their names."""
@@ -122,8 +126,9 @@ class ArraysReader:
                     dtype, shape, by_columns, start = _header(stream)
             except _ArrayError:
                 continue  # an object, or nothing that an array of events could be
-            opened = _opener(archive, info, start)
-            arrays[info.filename[:-4]] = _Array(dtype, shape, by_columns, opened, info.header_offset, True)
+            direct = info.compress_type == zipfile.ZIP_STORED
+            opened = _opener(archive, info, start, self._file.fileno() if direct else None)
+            arrays[info.filename[:-4]] = _Array(dtype, shape, by_columns, opened, info.header_offset, True, direct)
         if not arrays:
             raise _ArrayError(
                 "is a zip archive without arrays of numbers (.npy). If recordings are in it, unpack it first."
@@ -150,8 +155,8 @@ class ArraysReader:
                     "of four columns. Convert it."
                 )
             name = self._choose_table(tables[0])
-        sample = next(self._blocks(Account(), 4096), None)
-        self._unit = unit_of(sample[2][0], name) if sample else "us"
+        sample = next(self._blocks(Account(), rows=_SAMPLE_ROWS), None)
+        self._unit = unit_of(sample[3][0], name) if sample else "us"
 
     def _choose_table(self, table: _Array) -> str:
         """Find the columns of a table; the name of its times."""
@@ -168,8 +173,8 @@ class ArraysReader:
         else:
             itemsize = table.dtype.itemsize
             self._columns = [_Column(table, k * rows * itemsize, table.dtype) for k in range(4)]
-        sample = next(self._blocks(Account(), 4096), None)
-        order = order_of(sample[2]) if sample else "txyp"
+        sample = next(self._blocks(Account(), rows=_SAMPLE_ROWS), None)
+        order = order_of(sample[3]) if sample else "txyp"
         if order is None:
             raise _ArrayError("its four columns are in no order that makes events of them (t, x, y, p). Convert it.")
         places = tuple(order.index(column) for column in "txyp")
@@ -179,23 +184,27 @@ class ArraysReader:
             self._columns = [self._columns[place] for place in places]
         return ""
 
-    def _blocks(self, account: Account, rows: int = _ROWS) -> Iterator[tuple[int, int, Columns4]]:
-        """(byte of the first row, bytes from row to row, columns) block by block, as far as the file goes."""
-        given = 0
+    def _blocks(self, account: Account, begin: int = 0, rows: int = 0) -> Iterator[tuple[int, int, int, Columns4]]:
+        """(first row, its byte, bytes from row to row, columns) block by block, as far as the file goes."""
+        given, rows = begin, rows or max(1, self.block_bytes // _ROW_BYTES)
         array = self._table or self._columns[0].array
         step = 0 if array.packed else array.dtype.itemsize * (4 if self._table and not array.dtype.names else 1)
         reason = ""
         try:
             if self._table is not None:
-                parts = [(self._table.open(0), self._row_type(self._table))]
+                kind = self._row_type(self._table)
+                parts = [(self._table.open(begin * kind.itemsize), kind)]
             else:
-                parts = [(column.array.open(column.start), column.dtype) for column in self._columns]
+                parts = [
+                    (column.array.open(column.start + begin * column.dtype.itemsize), column.dtype)
+                    for column in self._columns
+                ]
             while given < self._rows:
                 wanted = min(rows, self._rows - given)
                 read = [_take(stream, dtype, wanted) for stream, dtype in parts]
                 n = min(map(len, read))
                 if n:
-                    yield array.offset + given * step, step, self._split([part[:n] for part in read])
+                    yield given, array.offset + given * step, step, self._split([part[:n] for part in read])
                 given += n
                 if n < wanted:
                     break
@@ -229,7 +238,7 @@ class ArraysReader:
 
     def _farthest(self) -> tuple[int, int]:
         extent = Extent()
-        for _, _, (_, x, y, _) in self._blocks(Account()):
+        for _, _, _, (_, x, y, _) in self._blocks(Account()):
             extent.add(x, y)
         return extent.sensor()
 
@@ -246,8 +255,17 @@ class _FilePart:
         return got
 
 
-def _opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo, start: int) -> Callable[[int], _Stream]:
+def _opener(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, start: int, handle: int | None
+) -> Callable[[int], _Stream]:
+    """`start`: byte of the values; `handle`: the archive's, where the member is stored as it is."""
+
     def opened(at: int) -> _Stream:
+        if handle is not None and at:
+            local = os.pread(handle, 30, info.header_offset)
+            names = int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
+            begin = info.header_offset + 30 + names
+            return _FilePart(handle, begin + start + at, begin + info.file_size)
         stream = archive.open(info)
         left = start + at
         while left and (got := len(stream.read(min(left, 2**20)))):

@@ -7,16 +7,15 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from sensors.formats.reader import BLOCK_BYTES, Account, Chunk, Columns, TriggerChunk, blocks, outside_text
+from sensors.formats.file_reader import FileReader, Range
+from sensors.formats.reader import IDLE, Account, Chunk, Columns, Place, TriggerChunk, blocks, outside_text
 
 
-class RawReader:
+class RawReader(FileReader):
     """Reads words from byte `start` of `file`. A subclass names its kernel, the words and what its state counts."""
 
-    format: str
     streams: tuple[str, ...] = ("events", "triggers")
-    mirror_x = mirror_y = False
-    disorder_us = 0
+    follows = True
 
     word: str
     """The words' numpy type."""
@@ -26,32 +25,33 @@ class RawReader:
 
     def __init__(self, path: str, file: BinaryIO, start: int, size: tuple[int, int]) -> None:
         """`size` is (width, height) in pixels."""
-        self.path = path
-        self.width: int | None
-        self.height: int | None
+        super().__init__(path, file)
         self.width, self.height = self._size = size
-        self.account = Account()
-        self.block_bytes = BLOCK_BYTES
-        self._file, self._start = file, start
+        self._start = start
 
-    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:
-        """Events, and trigger edges where there are some."""
-        kernel = self._kernel()
-        self.account = account = Account()
+    def items(self, place: Place | None, wanted: frozenset[str] | None) -> Iterator[Chunk | Place]:
+        """Trigger edges where there are some, and events."""
+        kernel, account = self._kernel(), self.account
         state, columns, bytes_ = self._state(kernel), Columns(self.room), int(self.word[-1])
+        start = self._start
+        if place is not None:
+            start, state[:] = place
         edges = np.empty(self.edges, np.int64), np.empty(self.edges, np.uint8), np.empty(self.edges, np.uint8)
         out = (columns.t, columns.x, columns.y, columns.p, *edges)
         first_outside = -1
-        for offset, data in blocks(self._file, self._start, bytes_, account, self.block_bytes):
+        for offset, data in blocks(self._file, start, bytes_, account, self.block_bytes, self.follow):
             words, at = data.view(self.word), offset
+            if not len(words):
+                yield IDLE
             while len(words):
+                yield Place(at, state)
                 used, n, m = kernel.decode(words, state, *self._size, *out)
                 if first_outside < 0 <= state[kernel.FIRST_OUTSIDE]:
                     first_outside = at + bytes_ * int(state[kernel.FIRST_OUTSIDE])
+                if m:  # before the events, which show that time went on
+                    yield TriggerChunk(edges[0][:m].copy(), edges[1][:m].copy(), edges[2][:m].copy())
                 if n:
                     yield columns.first(n)
-                if m:
-                    yield TriggerChunk(edges[0][:m].copy(), edges[1][:m].copy(), edges[2][:m].copy())
                 words = words[used:]
                 at += bytes_ * used
         account.note("words before the first time", int(state[kernel.UNTIMED]))
@@ -59,9 +59,10 @@ class RawReader:
         if first_outside >= 0:
             account.lost(first_outside, outside_text(int(state[kernel.OUTSIDE]), self._size))
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+    def ranges(self) -> tuple[Range, ...]:
+        """Those of the kernel."""
+        ranges: tuple[Range, ...] = self._kernel().RANGES
+        return ranges
 
     def _kernel(self) -> Any:
         raise NotImplementedError

@@ -6,12 +6,15 @@ Chunks come in file order, in constant memory; `shown` turns columns as stored i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
 
 from evpipe.packets import F32, I64, U8, U16
+
+if TYPE_CHECKING:
+    from sensors.formats.follow import Follow
 
 BLOCK_BYTES = 2**20
 """Bytes of a file that are read at a time, unless its own packets are larger."""
@@ -55,6 +58,19 @@ class TriggerChunk(NamedTuple):
 
 Chunk = EventChunk | FrameChunk | ImuChunk | TriggerChunk
 
+IDLE = EventChunk(np.empty(0, np.int64), np.empty(0, np.uint16), np.empty(0, np.uint16), np.empty(0, np.uint8))
+"""Given now and then while a followed file waits: no other chunk is empty."""
+
+
+class Place(NamedTuple):
+    """Where reading can begin again, all before it given: a byte of the file and int64 values that a reader must know.
+
+    Between two places lies about a megabyte, or less.
+    """
+
+    offset: int
+    state: I64
+
 
 class Damage(msgspec.Struct, frozen=True):
     """Something lost: from which byte of the file on, and what."""
@@ -89,6 +105,7 @@ class Reader(Protocol):
 
     `streams` names the ports that it has (`events`, `frame`, `imu`, `triggers`). `mirror_x`, `mirror_y`: the stored
     columns must be mirrored for an upright picture. `disorder_us`: how far one stream may lag behind another.
+    `seekable`: it can begin anywhere.
     """
 
     path: str
@@ -100,9 +117,13 @@ class Reader(Protocol):
     mirror_y: bool
     disorder_us: int
     account: Account
+    seekable: bool
 
-    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:
-        """Everything from the start of the file; `wanted` limits it to some streams. `account` is begun anew."""
+    def chunks(self, wanted: frozenset[str] | None = None, from_us: int | None = None) -> Iterator[Chunk]:
+        """Everything from the start of the file; `wanted` limits it to some streams. `account` is begun anew.
+
+        With `from_us` (sensor time as stored) it may begin later, but leaves out nothing of that time or later.
+        """
 
     def close(self) -> None:
         """Close the file."""
@@ -122,15 +143,24 @@ class Columns:
         return EventChunk(self.t[:n], self.x[:n], self.y[:n], self.p[:n])
 
 
-def blocks(file: BinaryIO, start: int, record: int, account: Account, block_bytes: int) -> Iterator[tuple[int, U8]]:
+def blocks(
+    file: BinaryIO, start: int, record: int, account: Account, block_bytes: int, follow: Follow | None = None
+) -> Iterator[tuple[int, U8]]:
     """Whole records of `record` bytes from byte `start` on, as (offset, uint8 bytes); the memory is used again.
 
-    A rest at the end that is no whole record is entered in `account`.
+    `follow` waits at the end for more, and no bytes are given meanwhile. A rest that is no whole record is entered in
+    `account`.
     """
     buffer = np.empty(max(block_bytes // record, 1) * record, np.uint8)
     file.seek(start)
     have, offset = 0, start
-    while got := file.readinto(buffer.data[have:]):  # type: ignore[attr-defined]
+    while True:
+        got = file.readinto(buffer.data[have:])  # type: ignore[attr-defined]
+        if not got:
+            if follow is None or not follow.goes_on(offset + have, account):
+                break
+            yield offset, buffer[:0]
+            continue
         have += got
         whole = have // record * record
         if whole:
@@ -139,6 +169,45 @@ def blocks(file: BinaryIO, start: int, record: int, account: Account, block_byte
             offset, have = offset + whole, have - whole
     if have:
         account.lost(offset, f"the file ends inside a record: {have} of its {record} bytes are there")
+
+
+class Window:
+    """A stretch of a file in memory: what was used of it is let go, and more is read behind."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int, account: Account, follow: Follow | None = None) -> None:
+        """`size` bytes of room; `start` is the byte of the file with which it begins."""
+        self.offset = start
+        self._buffer, self._have = np.empty(size, np.uint8), 0
+        self._file, self._account, self._follow = file, account, follow
+        file.seek(start)
+
+    @property
+    def data(self) -> U8:
+        """The bytes at hand, from byte `offset` of the file on."""
+        return self._buffer[: self._have]
+
+    def fill(self) -> bool | None:
+        """Read on. False: the file has ended, or there is no room left; None: it is followed and nothing came yet."""
+        got = self._file.readinto(self._buffer.data[self._have :])  # type: ignore[attr-defined]
+        self._have += got
+        if got or self._have == len(self._buffer) or self._follow is None:
+            return bool(got)
+        return None if self._follow.goes_on(self.offset + self._have, self._account) else False
+
+    def use(self, size: int) -> None:
+        """Let the first `size` bytes go."""
+        self._have -= size
+        self._buffer[: self._have] = self._buffer[size : size + self._have].copy()
+        self.offset += size
+
+    @property
+    def full(self) -> bool:
+        """There is no room for more."""
+        return self._have == len(self._buffer)
+
+    def widen(self) -> None:
+        """Make twice the room."""
+        self._buffer = np.concatenate([self._buffer, np.empty_like(self._buffer)])
 
 
 def outside_text(count: int, size: tuple[int, int]) -> str:

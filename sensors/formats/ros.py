@@ -9,10 +9,11 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from evpipe.errors import InputError
-from evpipe.packets import U8
+from evpipe.packets import I64, U8
 from sensors.formats import geometry
-from sensors.formats.reader import Account, Chunk, Columns, FrameChunk, TriggerChunk, outside_text
-from sensors.formats.ros_containers import MESSAGES, Message
+from sensors.formats.file_reader import FileReader, Range
+from sensors.formats.reader import IDLE, Account, Chunk, Columns, FrameChunk, Place, TriggerChunk, outside_text
+from sensors.formats.ros_containers import MESSAGES, WAITING, Known, Message
 
 _EVENT_TYPES = {
     "event_camera_msgs/EventPacket": "packet",
@@ -49,14 +50,12 @@ class _Packet(NamedTuple):
     aligned: bool
 
 
-class RosReader:
+class RosReader(FileReader):
     """Reads the first topic with events, and images of the first topic that has some.
 
     Times of EVT3 are those of the sensor, all others are absolute. Images of an EVT3 recording are put on the sensor's
     clock by the stamp of its first packet.
     """
-
-    mirror_x = mirror_y = False
 
     def __init__(self, path: str, file: BinaryIO, size: tuple[int, int] | None = None) -> None:
         """`size` (width, height) overrides that of the messages. Raises InputError for a file without events."""
@@ -64,28 +63,35 @@ class RosReader:
         head = file.read(16)
         self.format, self._messages = next(found for start, found in MESSAGES.items() if head.startswith(start))
         file.close()
-        self.path = path
-        self.account = Account()
-        self.block_bytes = 2**20
+        super().__init__(path, file)
+        self.follows = self.format == "MCAP"
+        self._known = Known()
         self._topic = self._image_topic = ""
         self._shift_us: int | None = None
         said = self._look()
         size = size or said
         if size is None:
             raise InputError(f"{path}: its messages do not say how large the sensor is. Give size: [height, width].")
-        self.width: int | None
-        self.height: int | None
         self.width, self.height = self._size = size
         streams = ["events"] + ["frame"] * bool(self._image_topic) + ["triggers"] * self._has_triggers
-        self.streams: tuple[str, ...] = tuple(streams)
+        self.streams = tuple(streams)
         self.disorder_us = 100_000 if self._image_topic else 0
 
-    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:
+    def items(self, place: Place | None, wanted: frozenset[str] | None) -> Iterator[Chunk | Place]:
         """Events and trigger edges message by message, and images between them."""
-        self.account = account = Account()
-        decoder = _Decoder(self._size, account)
-        shift = self._shift_us or 0
-        for message in self._messages(self.path, account):
+        account, decoder, begin, at = self.account, _Decoder(self._size, self.account), 0, -1
+        if place is not None and int(place.state[1]) <= len(self._known.topics):
+            begin = int(place.state[0])
+            decoder.go_to(place.state[2:])
+        shift, next_place = self._shift_us or 0, -1
+        for message in self._messages(self.path, account, self._known, begin, self.follow):
+            if message is WAITING:
+                yield IDLE
+                continue
+            if message.place != at and (message.place >= next_place or not message.offset):
+                yield Place(message.offset, np.array([message.place, len(self._known.topics), *decoder.state]))
+                next_place = message.offset + self.block_bytes
+            at = message.place
             kind = _type(message)
             try:
                 if message.topic == self._topic:
@@ -104,14 +110,17 @@ class RosReader:
                 account.lost(message.offset, f"a message of {message.topic[:60]} {error}; it was left out")
         decoder.tell()
 
-    def close(self) -> None:
-        """Nothing stays open between reads."""
+    def ranges(self) -> tuple[Range, ...]:
+        """Where its container goes on, topics known there, the last packet's number, the state of EVT3."""
+        from sensors.kernels import evt3
+
+        return (0, 2**62), (0, 2**32), (-1, 2**63 - 1), *evt3.RANGES
 
     def _look(self) -> tuple[int, int] | None:
         """Find the topics in the first messages; the sensor's (width, height)."""
         size, seen, account, encoding = None, 0, Account(), ""
         types = set()
-        for message in self._messages(self.path, account):
+        for message in self._messages(self.path, account, self._known):
             kind = _type(message)
             types.add(kind)
             seen += len(message.data)
@@ -162,6 +171,15 @@ class _Decoder:
         self._seq: int | None = None
         self._outside, self._first_outside = 0, 0
 
+    @property
+    def state(self) -> list[int]:
+        """What must be known to go on: the last packet's number (-1: none) and the state of EVT3."""
+        return [-1 if self._seq is None else min(self._seq, 2**63 - 1), *self._evt3.tolist()]
+
+    def go_to(self, state: I64) -> None:
+        """Go on from a state."""
+        self._seq, self._evt3[:] = int(state[0]) if state[0] >= 0 else None, state[1:]
+
     def __call__(self, packet: _Packet, offset: int) -> Iterator[Chunk]:
         """The chunks of a packet, whose memory is used again."""
         from sensors.kernels import evt3
@@ -202,10 +220,10 @@ class _Decoder:
         while len(words):
             edges = np.empty(4096, np.int64), np.empty(4096, np.uint8), np.empty(4096, np.uint8)
             used, n, m = evt3.decode(words, state, *self._size, out.t, out.x, out.y, out.p, *edges)
-            if n:
-                yield out.first(n)
             if m:
                 yield TriggerChunk(edges[0][:m], edges[1][:m], edges[2][:m])
+            if n:
+                yield out.first(n)
             words = words[used:]
         self._count(int(state[evt3.OUTSIDE]) - before, offset)
 

@@ -8,13 +8,17 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from evpipe.packets import I64
 from sensors.formats import geometry
 from sensors.formats.columns import Unit, named, order_of, unit_of
-from sensors.formats.reader import BLOCK_BYTES, Account, Chunk, Columns, outside_text
+from sensors.formats.file_reader import FileReader
+from sensors.formats.follow import Follow
+from sensors.formats.reader import IDLE, Chunk, Columns, EventChunk, Place, Window, outside_text
 
 _LOOK = 2**16
 _MARK = "\ufeff".encode()
 _LINES = 400
+_NO_STATE = np.empty(0, np.int64)
 _SCALES: dict[Unit, int] = {"s": 6, "us": 0, "ns": -3}
 SUFFIXES = (".csv", ".txt", ".tsv", ".events")
 
@@ -28,36 +32,29 @@ class Layout(NamedTuple):
     start: int
 
 
-class TextReader:
+class TextReader(FileReader):
     """Reads events line by line; lines that are none are counted, with the byte of the first."""
 
     format = "TEXT"
-    streams: tuple[str, ...] = ("events",)
-    mirror_x = mirror_y = False
-    disorder_us = 0
 
     def __init__(self, path: str, file: BinaryIO, layout: Layout, size: tuple[int, int] | None = None) -> None:
         """`size` (width, height) overrides the file's; without either it is taken from the events."""
-        self.path = path
-        self.account = Account()
-        self.block_bytes = BLOCK_BYTES
-        self._file, self._layout = file, layout
+        super().__init__(path, file)
+        self._layout = layout
         size = size or layout.size
         self._guessed = size is None
-        self.width: int | None
-        self.height: int | None
+        self.follows = not self._guessed
         self.width, self.height = self._size = size or self._farthest()
 
-    def chunks(self, wanted: frozenset[str] | None = None) -> Iterator[Chunk]:
+    def items(self, place: Place | None, wanted: frozenset[str] | None) -> Iterator[Chunk | Place]:
         """The events."""
         from sensors.kernels import text
 
-        self.account = account = Account()
-        n, state, first = 0, text.new_state(), [-1, -1]
-        for columns, count in self._decoded(state, self._size, first):
-            n += count
-            if count:
-                yield columns.first(count)
+        account, n, state, first = self.account, 0, text.new_state(), [-1, -1]
+        start = self._layout.start if place is None else place.offset
+        for item in self._decoded(state, self._size, first, start, self.follow):
+            n += len(item.t) if isinstance(item, EventChunk) else 0
+            yield item
         account.note(geometry.note(self._size), self._guessed)
         account.note(f"times in {self._layout.unit}, turned to us", n * (self._layout.unit != "us"))
         if state[text.BAD]:
@@ -65,46 +62,42 @@ class TextReader:
         if state[text.OUTSIDE]:
             account.lost(first[1], outside_text(int(state[text.OUTSIDE]), self._size))
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def _decoded(self, state: np.ndarray, size: tuple[int, int], first: list[int]) -> Iterator[tuple[Columns, int]]:
-        """Columns, used again, and how many events they hold; `first` takes the bytes of the first bad and outside."""
+    def _decoded(
+        self, state: I64, size: tuple[int, int], first: list[int], start: int, follow: Follow | None = None
+    ) -> Iterator[EventChunk | Place]:
+        """Events and places between them; `first` takes the bytes of the first bad line and the first outside."""
         from sensors.kernels import text
 
-        buffer = np.empty(max(self.block_bytes, 256) + 1, np.uint8)
-        columns = Columns(len(buffer) // 8 + 1)  # the shortest line with an event has eight bytes
+        window = Window(self._file, start, max(self.block_bytes, 256), self.account, follow)
+        columns = Columns(max(self.block_bytes, 256) // 8 + 2)  # the shortest line with an event has eight bytes
         places, scale = np.array(self._layout.places), _SCALES[self._layout.unit]
-        self._file.seek(self._layout.start)
-        have, offset, more = 0, self._layout.start, True
-        while more or have:
-            got = self._file.readinto(buffer.data[have:-1]) if more else 0  # type: ignore[attr-defined]
-            have += got
-            more = got > 0
-            if not more and have:  # the last line may lack its end
-                buffer[have] = 10
-                have += 1
-            used, n = text.decode(
-                buffer[:have], state, places, scale, *size, columns.t, columns.x, columns.y, columns.p
-            )
+        more: bool | None = True
+        while more is not False:
+            more = window.fill()
+            if more is None:
+                yield IDLE
+                continue
+            data = window.data
+            if not more and len(data):  # the last line may lack its end
+                data = np.append(data, np.uint8(10))
+            yield Place(window.offset, _NO_STATE)
+            used, n = text.decode(data, state, places, scale, *size, columns.t, columns.x, columns.y, columns.p)
             for k, place in enumerate((text.FIRST_BAD, text.FIRST_OUTSIDE)):
                 if first[k] < 0 <= state[place]:
-                    first[k] = offset + int(state[place])
+                    first[k] = window.offset + int(state[place])
             if n:
-                yield columns, n
-            if not used and have == len(buffer) - 1:  # a line longer than the buffer
+                yield columns.first(n)
+            if not used and window.full:  # a line longer than the window
                 state[text.BAD] += 1
-                first[0] = offset if first[0] < 0 else first[0]
-                used = have
-            buffer[: have - used] = buffer[used:have].copy()
-            offset, have = offset + used, have - used
+                first[0] = window.offset if first[0] < 0 else first[0]
+                used = len(data)
+            window.use(min(used, len(window.data)))
 
     def _farthest(self) -> tuple[int, int]:
         from sensors.kernels import text
 
         state = text.new_state()
-        for _ in self._decoded(state, (geometry.MAX_SIDE, geometry.MAX_SIDE), [-1, -1]):
+        for _ in self._decoded(state, (geometry.MAX_SIDE, geometry.MAX_SIDE), [-1, -1], self._layout.start):
             pass
         return geometry.smallest(int(state[text.FAR_X]), int(state[text.FAR_Y]))
 

@@ -15,6 +15,8 @@ APS_WORDS = 4  # samples of frames, not read
 OUTSIDE = 5  # events outside the sensor, dropped
 FIRST_OUTSIDE = 6  # index of the first record with an event outside within this call, -1: none
 STATE_SIZE = 7
+# The least and the most that each place may be where reading begins again; (0, 0): a count, which begins anew.
+RANGES = ((0, 1), (-(2**62), 2**62), (0, 0), (0, 0), (0, 0), (0, 0), (-1, -1))
 
 
 def new_state() -> NDArray[np.int64]:

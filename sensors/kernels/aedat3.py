@@ -19,6 +19,8 @@ OTHER = 8  # events of other kinds, not read
 OUTSIDE = 9  # events outside the sensor, dropped
 FIRST_OUTSIDE = 10  # index of the first byte of such an event within this call, -1: none
 STATE_SIZE = 11
+# The least and the most that each place may be where reading begins again; (0, 0): a count, which begins anew.
+RANGES = ((0, 2**32), (0, 2**63 - 1), (0, 2**62), *((0, 0),) * 7, (-1, -1))
 
 HEADER = 28
 POLARITY_BYTES = 8

@@ -11,6 +11,8 @@ BASE = 0  # what markers so far add to times
 OUTSIDE = 1  # events outside the sensor, dropped
 FIRST_OUTSIDE = 2  # index of the first record with an event outside within this call, -1: none
 STATE_SIZE = 3
+# The least and the most that each place may be where reading begins again; (0, 0): a count, which begins anew.
+RANGES = ((0, 2**62), (0, 0), (-1, -1))
 
 MARKER_Y = 240
 MARKER_US = 2**13

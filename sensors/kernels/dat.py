@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 # Places of the decoder's state, an int64 array of STATE_SIZE.
 LAST = 0  # the last 32-bit time
 LOOPS = 1  # 2^32 us for each wrap of the clock
-BACK = 2  # times that step back by less than half the clock's range, as stored
-OUTSIDE = 3  # events outside the sensor, dropped
-FIRST_OUTSIDE = 4  # index of the first record with an event outside within this call, -1: none
-STATE_SIZE = 5
+OUTSIDE = 2  # events outside the sensor, dropped
+FIRST_OUTSIDE = 3  # index of the first record with an event outside within this call, -1: none
+STATE_SIZE = 4
+# The least and the most that each place may be where reading begins again; (0, 0): a count, which begins anew.
+RANGES = ((0, 2**32 - 1), (0, 2**62), (0, 0), (-1, -1))
 
 _BLOCK = 1024
 
@@ -69,11 +70,8 @@ def decode(records: Any, state: Any, old: bool, width: int, height: int, t: Any,
             continue
         for i in range(count):
             now, word = part[i] & low, part[i] >> half
-            if now < last:
-                if last - now >= np.uint64(1 << 31):
-                    loops += 1 << 32
-                else:
-                    state[BACK] += 1
+            if now < last and last - now >= np.uint64(1 << 31):
+                loops += 1 << 32
             last = now
             column, row = word & x_mask, (word >> x_bits) & y_mask
             if column < columns and row < rows:
@@ -97,11 +95,8 @@ def edges(records: Any, state: Any, t: Any, channel: Any, value: Any) -> int:
     low = np.uint64(0xFFFFFFFF)
     for i in range(len(records)):
         now, word = records[i] & low, records[i] >> np.uint64(32)
-        if now < last:
-            if last - now >= np.uint64(1 << 31):
-                loops += 1 << 32
-            else:
-                state[BACK] += 1
+        if now < last and last - now >= np.uint64(1 << 31):
+            loops += 1 << 32
         last = now
         t[i] = loops + np.int64(now)
         channel[i] = word >> np.uint64(26)

@@ -12,6 +12,8 @@ CROSSINGS = 1  # ATIS threshold crossings, not read
 OUTSIDE = 2  # events outside the sensor, dropped
 FIRST_OUTSIDE = 3  # index of the first byte of such an event within this call, -1: none
 STATE_SIZE = 4
+# The least and the most that each place may be where reading begins again; (0, 0): a count, which begins anew.
+RANGES = ((0, 2**62), (0, 0), (0, 0), (-1, -1))
 
 GENERIC, DVS, ATIS, COLOUR = 0, 1, 2, 4
 

@@ -14,6 +14,8 @@ OUTSIDE = 3  # events outside the sensor, dropped
 UNTIMED = 4  # words before the first TIME_HIGH, dropped
 FIRST_OUTSIDE = 5  # index of the first word with an event outside within this call, -1: none
 STATE_SIZE = 6
+# The least and the most that each place may be where reading begins again; (0, 0): a count, which begins anew.
+RANGES = ((0, 1), (0, 2**34 - 1), (0, 2**62), (0, 0), (0, 0), (-1, -1))
 
 
 def new_state() -> NDArray[np.int64]:

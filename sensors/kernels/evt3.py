@@ -25,6 +25,11 @@ ROWLESS = 10  # events before the first ADDR_Y, dropped
 UNTIMED = 11  # words before the first TIME_HIGH, dropped
 FIRST_OUTSIDE = 12  # index of the first word with an event outside within this call, -1: none
 STATE_SIZE = 13
+# The least and the most that each place may be where reading begins again; (0, 0): a count, which begins anew.
+RANGES = (
+    *((0, 1), (0, 4095), (0, 4095), (0, 2**62), (-1, 4095), (0, 2**48), (0, 1)),
+    *((-(2**63), 2**62), (0, 0), (0, 0), (0, 0), (0, 0), (-1, -1)),
+)
 
 
 # Places of the set bits of each 12-bit mask, and how many they are.

@@ -16,6 +16,8 @@ FIRST_OUTSIDE = 5  # index of the first word with an event outside within this c
 PENDING = 6  # the head of a vector whose mask is the next word, and 0: none
 UNKNOWN = 7  # words of no known kind, dropped
 STATE_SIZE = 8
+# The least and the most that each place may be where reading begins again; (0, 0): a count, which begins anew.
+RANGES = ((0, 1), (0, 2**34 - 1), (0, 2**62), (0, 0), (0, 0), (-1, -1), (0, 2**32 - 1), (0, 0))
 
 
 def new_state() -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,7 @@ from sensors.simulated import StageCamera, film
 
 
 class MotionCamera(StageCamera):
-    """A simulated person does the motion of `file` (BVH, AMC beside its ASF, DeepMimic text) before a DAVIS346.
+    """A simulated person does the motion of `file` (BVH, AMC with ASF, DeepMimic, NTU, points) before a DAVIS346.
 
     `seed` draws the room, the view, the pixels and where the motion begins; `subject` the person, None: by the seed.
     It never ends: cycles are repeated, on the spot; other motions swing forwards and backwards. The rest as for
@@ -36,14 +37,19 @@ class MotionCamera(StageCamera):
         duration_us: Annotated[int, Param(unit="us", min=1)] | None = None,
     ) -> None:
         super().__init__(seed, size, packet_us, frame_us, threshold, noise, duration_us)
-        self._file, self._person = Path(file).expanduser(), seed if subject is None else subject
+        self._file, self._subject = Path(file).expanduser(), subject
 
     def play(self) -> MotionPlay:
         """The motion; what its reader had to guess or leave out is said."""
-        motion = read(self._file)
-        for note in motion.notes:
-            self.context.say(f"{self._file}: {note}")
-        return MotionPlay(moves_of(motion, str(self._file)), self._person, self._seed, 0, None)
+        return endless_play(self._file, self._seed, self._subject, self.context.say)
+
+
+def endless_play(file: Path, seed: int, subject: int | None, say: Callable[[str], None]) -> MotionPlay:
+    """The motion of a file, done for ever by a person, by the seed when `subject` is None; `say` hears its notes."""
+    motion = read(file)
+    for note in motion.notes:
+        say(f"{file}: {note}")
+    return MotionPlay(moves_of(motion, str(file)), seed if subject is None else subject, seed, 0, None)
 
 
 def clip_events(

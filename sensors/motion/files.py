@@ -1,47 +1,57 @@
-"""Opens a motion file of any format that is read: BVH, AMC with its ASF, DeepMimic text."""
+"""Opens a motion file of any format that is read: BVH, AMC with its ASF, DeepMimic text, NTU, plain points."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 
 from evpipe.errors import InputError, UsageError
-from sensors.motion import asf_amc, bvh, deepmimic
+from sensors.motion import asf_amc, bvh, deepmimic, ntu, plain
 from sensors.motion.parts import guess_unit, leg_length, parts_of, upright
 from sensors.motion.skeleton import Motion
 from sensors.motion.words import text_of
 
 _LEAP_M = 0.2
+_POINTS = re.compile(r'"(joints|positions|frame_s)"\s*:')
 
 
 def read(path: Path) -> Motion:
     """The motion of a file of a person, in metres with y up; the format is told by its content.
 
-    BVH names no unit: it is guessed from the length of the legs, which is noted. Raises InputError for a file that is
-    missing, damaged, of another format, or of something else than a person.
+    BVH and plain points (`sensors.motion.plain`) name no unit: it is guessed from the length of the legs, which is
+    noted. Raises InputError for a file that is missing, damaged, of another format, or of something else than a person.
     """
     start = text_of(path)[:4096].lstrip()
     if start.startswith("HIERARCHY"):
-        motion = bvh.read(path)
-        unit, unit_m = guess_unit(motion, parts_of(motion, str(path)))
-        motion = motion._replace(
-            rest=motion.rest * unit_m,
-            positions=motion.positions * unit_m,
-            notes=(*motion.notes, f"lengths are taken as {unit}"),
-        )
+        motion = _in_metres(bvh.read(path), path)
+    elif plain.is_csv(start):
+        motion = _in_metres(plain.read_csv(path), path)
     elif start.startswith("{"):
-        motion = deepmimic.read(path)
+        motion = _in_metres(plain.read_json(path), path) if _POINTS.search(start) else deepmimic.read(path)
+    elif start.split(maxsplit=1)[:1] and start.split(maxsplit=1)[0].isdigit():
+        motion = ntu.read(path)
     elif ":fully-specified" in start.lower() or ":degrees" in start.lower():
         motion = asf_amc.read(path)
     elif ":bonedata" in start.lower() or start.lower().startswith(":version"):
         raise InputError(f"{path}: is a skeleton without motion; name the AMC file beside it")
     else:
-        raise InputError(f"{path}: is no motion file; BVH, AMC (beside its ASF) and DeepMimic text are read")
+        raise InputError(
+            f"{path}: is no motion file; BVH, AMC (beside its ASF), DeepMimic text, NTU .skeleton "
+            "and points as CSV or JSON are read"
+        )
     parts = parts_of(motion, str(path))
     if not 0.2 < leg_length(motion, parts) < 2.0:
         raise InputError(f"{path}: legs of {leg_length(motion, parts):.2f} m; this is no person's motion")
     return _without_first_pose(upright(motion, parts, str(path)))
+
+
+def _in_metres(motion: Motion, path: Path) -> Motion:
+    """A motion of an unknown unit of length, which is guessed and noted."""
+    unit, unit_m = guess_unit(motion, parts_of(motion, str(path)))
+    notes = (*motion.notes, f"lengths are taken as {unit}")
+    return motion._replace(rest=motion.rest * unit_m, positions=motion.positions * unit_m, notes=notes)
 
 
 def cut(motion: Motion, span_s: tuple[float, float], place: str) -> Motion:

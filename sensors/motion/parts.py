@@ -7,6 +7,7 @@ what resembles them.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,12 +47,7 @@ class Parts(NamedTuple):
 
 def parts_of(motion: Motion, place: str) -> Parts:
     """The body parts of a skeleton. Raises InputError naming the parts that no joint of `place` is named like."""
-    joints: dict[str, int] = {}
-    for number, name in enumerate(motion.names):
-        joints.setdefault(_plain(name), number)
-    found: dict[str, int | None] = {part: _first(joints, names, ("",)) for part, names in _CENTRAL.items()}
-    for side, letters in zip("lr", _SIDES, strict=True):
-        found |= {f"{part}_{side}": _first(joints, names, letters) for part, names in _SIDED.items()}
+    joints, found = _numbers(motion.names), named(motion.names)
     if missing := [part for part in PARTS if found[part] is None]:
         raise InputError(
             f"{place}: no joint is named like {', '.join(missing)}; a person needs them. "
@@ -67,6 +63,23 @@ def parts_of(motion: Motion, place: str) -> Parts:
     carriers = [_carriers(motion, at[f"hip_{side}"]) for side in "lr"]
     pelvis = next((joint for joint in carriers[0] if joint in carriers[1]), 0)
     return Parts(at, pelvis, (hands[0], hands[1]))
+
+
+def named(names: Sequence[str]) -> dict[str, int | None]:
+    """The number of the joint that is named like each of `PARTS`, None where none is."""
+    joints = _numbers(names)
+    found: dict[str, int | None] = {part: _first(joints, names, ("",)) for part, names in _CENTRAL.items()}
+    for side, letters in zip("lr", _SIDES, strict=True):
+        found |= {f"{part}_{side}": _first(joints, names, letters) for part, names in _SIDED.items()}
+    return found
+
+
+def _numbers(names: Sequence[str]) -> dict[str, int]:
+    """Number of each joint by its plain name; of equal ones the first counts."""
+    joints: dict[str, int] = {}
+    for number, name in enumerate(names):
+        joints.setdefault(_plain(name), number)
+    return joints
 
 
 def _carriers(motion: Motion, joint: int) -> list[int]:

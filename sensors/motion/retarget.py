@@ -11,7 +11,7 @@ import numpy as np
 
 from sensors.motion.curve import Curve, filtered, gaussian
 from sensors.motion.parts import Parts, leg_length, parts_of
-from sensors.motion.skeleton import F64, Motion
+from sensors.motion.skeleton import F64, Motion, unit
 from sensors.scenes.actions import min_jerk
 from sensors.scenes.figure import BODY_POINTS, CONES, Posture
 
@@ -83,15 +83,10 @@ def _closed(values: F64, frame_s: float) -> F64:
     return closed
 
 
-def _unit(vectors: F64) -> F64:
-    unit: F64 = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
-    return unit
-
-
 def rest_frame(motion: Motion, parts: Parts) -> F64:
     """Left, up and forward of the body at rest as columns [3, 3]."""
     left = (motion.rest[parts.at["hip_l"]] - motion.rest[parts.at["hip_r"]]) * (1.0, 0.0, 1.0)
-    left = _unit(left)
+    left = unit(left)
     up = np.array((0.0, 1.0, 0.0))
     return np.stack([left, up, np.cross(left, up)], -1)
 
@@ -106,18 +101,18 @@ def _directions(motion: Motion, parts: Parts) -> F64:
     for side in "lr":
         knee, ankle, toe = (at[f"{part}_{side}"] for part in ("knee", "ankle", "toe"))
         # At rest the sole is square to the shank, whatever the height at which toes and ankle are marked.
-        up = _unit(rest[knee] - rest[ankle])
+        up = unit(rest[knee] - rest[ankle])
         toes = rest[toe] - rest[ankle]
-        ahead = _unit(toes - (toes @ up) * up)
+        ahead = unit(toes - (toes @ up) * up)
         found += [turns[:, ankle] @ ahead, turns[:, ankle] @ up]
     for a, b in _LIMBS:
         for side, hand in zip("lr", parts.hands, strict=True):
             start = motion.positions[:, at[f"{a}_{side}"]]
             if b != "hand":
-                found.append(_unit(motion.positions[:, at[f"{b}_{side}"]] - start))
+                found.append(unit(motion.positions[:, at[f"{b}_{side}"]] - start))
             else:
                 # Without a point in the hand it goes on as the forearm does.
-                found.append(found[-2] if hand is None else _unit(motion.positions[:, hand] - start))
+                found.append(found[-2] if hand is None else unit(motion.positions[:, hand] - start))
     return np.stack(found, 1)
 
 
@@ -149,20 +144,20 @@ def posture(moves: Moves, t_s: F64, body: dict[str, F64]) -> tuple[Posture, F64]
     hips, upper, head = (_frame(v[:, k], v[:, k + 1]) for k in (0, 2, 4))
     lower = _frame(hips[..., 0] + upper[..., 0], hips[..., 1] + upper[..., 1])
     feet = np.stack([_foot(v[:, k], v[:, k + 1]) for k in (6, 8)], 1)
-    arms, fores, hands, thighs, shanks = (_unit(v[:, k : k + 2]) for k in range(10, 20, 2))
+    arms, fores, hands, thighs, shanks = (unit(v[:, k : k + 2]) for k in range(10, 20, 2))
     return Posture(hips, lower, upper, head, arms, fores, hands, thighs, shanks, feet, places[:, 1:]), places[:, 0]
 
 
 def _frame(left: F64, up: F64) -> F64:
     """Left, up and forward [T, 3, 3] as columns, square to each other."""
-    up = _unit(up)
-    left = _unit(left - (left * up).sum(-1, keepdims=True) * up)
+    up = unit(up)
+    left = unit(left - (left * up).sum(-1, keepdims=True) * up)
     return np.stack([left, up, np.cross(left, up)], -1)
 
 
 def _foot(ahead: F64, up: F64) -> F64:
-    ahead = _unit(ahead)
-    up = _unit(up - (up * ahead).sum(-1, keepdims=True) * ahead)
+    ahead = unit(ahead)
+    up = unit(up - (up * ahead).sum(-1, keepdims=True) * ahead)
     return np.stack([np.cross(up, ahead), up, ahead], -1)
 
 

@@ -68,6 +68,12 @@ def about(axis: int, degrees: F64) -> F64:
     return turn
 
 
+def unit(vectors: F64) -> F64:
+    """Vectors [..., 3] brought to length 1; those of no length stay so."""
+    found: F64 = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+    return found
+
+
 def of_quaternions(q: F64) -> F64:
     """Rotations [..., 3, 3] of quaternions [..., 4] (w, x, y, z), which need not be of unit length but not zero."""
     w, x, y, z = np.moveaxis(q / np.linalg.norm(q, axis=-1, keepdims=True), -1, 0)

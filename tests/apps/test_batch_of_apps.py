@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from evpipe.recorder.aedat4 import Aedat4Writer
 from sensors.road.camera import RoadCamera
+from sensors.writers.aedat4 import Aedat4Writer
 from tests.apps.conftest import ROOT
 
 SECONDS = (1.0, 1.1, 1.2)

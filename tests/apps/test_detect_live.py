@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from evpipe.recorder.aedat4 import Aedat4Writer
 from operators.detector_card import BinInput, DetectorCard
 from operators.detector_network import Detector
 from operators.model_card import SHIPPED, write
 from operators.nets.ems_stored import arrays_of
 from operators.nets.ems_yolo import EmsYolo
+from sensors.writers.aedat4 import Aedat4Writer
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "apps" / "detect_live.yaml"

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from evpipe.cli.main import main
-from evpipe.recorder.aedat4 import Aedat4Writer
+from sensors.writers.aedat4 import Aedat4Writer
 
 HAR_LIVE = Path(__file__).resolve().parents[2] / "apps" / "har_live.yaml"
 

@@ -7,7 +7,7 @@ import pytest
 
 from evpipe.errors import CameraError
 from evpipe.operator import Alone, Source, spec_of
-from evpipe.packets import Events, Frame
+from evpipe.packets import Events, Frame, Imu, Triggers
 from sensors import auto
 from sensors.simulated import SimulatedCamera
 
@@ -81,7 +81,7 @@ def test_simulated_when_nothing_is_connected():
     assert lines == [
         "no camera connected: using the simulated camera (346x260, seed 3); check with `evpipe devices`",
     ]
-    assert camera.ports() is None
+    assert camera.ports() == ["events", "frame"]
     assert not camera.live
     alone = SimulatedCamera(seed=3)
     alone.open()
@@ -139,13 +139,16 @@ def test_usb_without_a_driver(monkeypatch, tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "idVendor").write_text(vendor + "\n")
         (tmp_path / name / "idProduct").write_text(product + "\n")
-    assert auto.on_usb(tmp_path) == ["Prophesee EVK4 (04b4:00f5)", "iniVation (152a:841a)"]
+    assert auto.on_usb(tmp_path) == [
+        "Prophesee EVK4 (04b4:00f5), driven with `pip install neuromorphic-drivers`",
+        "iniVation (152a:841a), driven with `pip install dv-processing`",
+    ]
     _, lines = opened()
-    assert "Prophesee EVK4 (04b4:00f5) is plugged in, but this version has no driver for it" in lines[0]
+    assert "`pip install neuromorphic-drivers` is plugged in, but no driver gives it" in lines[0]
 
 
 def test_signature():
-    """A graph may wire events and frames, and give camera and seed."""
+    """A graph may wire all that a camera has, and give which one, its settings, and what the simulated one takes."""
     spec = spec_of(auto.Camera)
-    assert spec.outputs == {"events": Events, "frame": Frame}
-    assert set(spec.params) == {"camera", "seed"}
+    assert spec.outputs == {"events": Events, "frame": Frame, "imu": Imu, "triggers": Triggers}
+    assert {"camera", "biases", "roi", "reconnect", "seed", "condition"} == set(spec.params)

@@ -10,7 +10,7 @@ import pytest
 from evpipe.cli.evaluate import numbers
 from evpipe.cli.main import main
 from evpipe.errors import UsageError
-from evpipe.recorder.aedat4 import Aedat4Writer
+from sensors.writers.aedat4 import Aedat4Writer
 
 
 def recording(path: Path, seed: int, duration_us: int = 1_000_000) -> None:

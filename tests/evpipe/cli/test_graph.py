@@ -29,7 +29,7 @@ def test_options_change_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 worker\n" in output(capsys, "--inline")
     assert "none: the producer waits" in output(capsys, "--replay", "x.raw", "--workers", "8")
     recorded = output(capsys, "--record", "out")
-    assert recorded.count("recorder.any") == 3
+    assert recorded.count("recorder.any") == 5  # events, frame, imu, triggers, scores
     assert "window" not in output(capsys, "--headless")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from evpipe.cli import info
 from evpipe.cli.main import main
-from evpipe.recorder.aedat4 import Aedat4Writer
+from sensors.writers.aedat4 import Aedat4Writer
 
 
 def run(capsys, *words):

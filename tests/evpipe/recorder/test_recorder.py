@@ -172,3 +172,48 @@ def test_what_fusion_and_tracks_say_is_recorded():
     boxes = Boxes(t0_us=0, t1_us=1, x=none, y=none, w=none, h=none, score=none, label=none.astype(np.int16),
                   track=none.astype(np.int32), labels=("car",))  # fmt: skip
     assert json.loads(line(boxes, "track.boxes"))["boxes"] == []
+
+
+def test_a_gap_is_kept_once_however_many_ports_tell_of_it(tmp_path):
+    """Events and frames of a camera have the same gap; another one is kept again."""
+    from evpipe.packets import Mark
+    from evpipe.recorder import Recorder
+    from evpipe.recorder.session_file import SessionFile
+
+    recorder = Recorder(str(tmp_path / "a.mcap"))
+    recorder.open()
+    gaps = [Mark(t0_us=0, t1_us=t1_us, kind="gap", reason="lost", count=3, events=9) for t1_us in (5000, 5000, 7000)]
+    for gap in gaps:
+        recorder.on_gap(gap)
+    recorder.on_end()
+    recorder.close()
+    file = SessionFile(str(tmp_path / "a.mcap"))
+    assert [one.packet for one in file.packets(frozenset({"recorder"}))] == gaps[1:]
+    file.close()
+
+
+def test_results_go_on_after_a_source_that_ended_was_sought_back(tmp_path):
+    """A session's next file begins; AEDAT4 cannot go on, and says what can."""
+    import msgspec
+
+    from evpipe.errors import RecorderError
+    from evpipe.packets import Frame
+    from evpipe.recorder import Recorder
+
+    none = np.zeros(0, np.float32)
+    scores = Scores(t0_us=0, t1_us=1, labels=("a",), values=np.ones(1, np.float32), attention=none,
+                    kept=none.astype(bool))  # fmt: skip
+    frame = Frame(t0_us=0, t1_us=1, image=np.zeros((4, 4), np.uint8))
+    for name in ("a.mcap", "b"):
+        recorder = Recorder(str(tmp_path / name))
+        recorder.open()
+        recorder.on_any(scores, "har.scores")
+        recorder.on_any(frame, "camera.frame")
+        recorder.on_end()
+        recorder.on_any(msgspec.structs.replace(scores, epoch=1), "har.scores")
+        if name == "b":
+            with pytest.raises(RecorderError, match=r"camera\.frame: AEDAT4 cannot go on after its source ended"):
+                recorder.on_any(msgspec.structs.replace(frame, epoch=1), "camera.frame")
+        recorder.close()
+        assert len(recorder._path(".jsonl").read_text().splitlines()) == 2
+    assert sorted(path.name for path in tmp_path.glob("*.mcap")) == ["a.mcap", "a_001.mcap"]

@@ -38,7 +38,7 @@ ending = False
 
 def act(verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Notes what is asked; `asked` tells it."""
-    global ending
+    global ending  # noqa: PLW0603
     if verb == "asked":
         return {"asked": asked}
     if verb == "refuse":

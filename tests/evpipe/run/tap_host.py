@@ -79,7 +79,7 @@ class Producer:
             "in_flight": [account.in_flight.packets for account in self.accounts],
         }
 
-    def tap(self, node: str, port: str | None, pid: int) -> dict[str, Any]:
+    def tap(self, node: str, port: str | None) -> dict[str, Any]:
         if node != "camera":
             raise UsageError(f"tap: there is no node '{node}'; there are: camera")
         edge = min(set(range(EDGES)) - set(self.edges))
@@ -95,7 +95,8 @@ class Producer:
         return found | {"memory_fd": self.fd, "pid": os.getpid(), "identity": identity}
 
     def send(self) -> None:
-        self.outlet.send(list(self.edges), packet(self.kind, self.sent), time.monotonic_ns())
+        if self.edges:
+            self.outlet.send(list(self.edges), packet(self.kind, self.sent), time.monotonic_ns())
         self.sent += 1
 
 

@@ -113,7 +113,7 @@ def test_a_refusal_comes_back_as_its_text_and_a_fault_as_its_name(host):
 
 @pytest.mark.parametrize(
     "sent",
-    [b"pause", b"[1, 2]", b"{}", b'{"verb": 3}', b'{"verb": "state", "more": 1}', b"[" * 60_000, b"\xff\xfe", b"NaN", b""],
+    [b"pause", b"[1, 2]", b"{}", b'{"verb": 3}', b'{"verb": "state", "more": 1}', b"[" * 60_000, b"\xff\xfe", b"NaN", b""],  # noqa: E501
 )  # fmt: skip
 def test_what_is_no_request_is_answered_with_the_form_of_one(host, sent):
     """The conversation goes on."""
@@ -152,7 +152,7 @@ def test_who_leaves_answers_unread_holds_up_nobody(host):
     for _ in range(20):
         send(deaf, "big", bytes=4_000_000)
     flood.setblocking(False)
-    try:
+    try:  # noqa: SIM105
         flood.send(b'{"verb": "state"}\n' * 10_000)
     except BlockingIOError:
         pass
@@ -197,7 +197,7 @@ def test_another_user_is_turned_away(host):
     code = (
         "import os, socket, sys; os.setuid(65534); end = socket.socket(socket.AF_UNIX); end.settimeout(5)\n"
         f"end.connect({address(host.name)!r})\n"
-        "try: end.sendall(b'{\"verb\": \"stop\"}\\n')\n"
+        'try: end.sendall(b\'{"verb": "stop"}\\n\')\n'
         "except BrokenPipeError: pass\n"
         "print(end.makefile().read())"
     )

@@ -59,7 +59,7 @@ def test_the_only_run_needs_no_name(start):
     start("har_live", "files")
     with pytest.raises(UsageError, match="several runs are under way: har_live, har_live-2; name one of them"):
         chosen(None)
-    with pytest.raises(UsageError, match="no run is called 'har_life': did you mean 'har_live'?"):
+    with pytest.raises(UsageError, match=r"no run is called 'har_life': did you mean 'har_live'?"):
         chosen("har_life")
     assert chosen("har_live-2").name == "har_live-2"
 

@@ -63,16 +63,43 @@ def test_a_peer_stands_beside_its_rival(few, monkeypatch) -> None:
     """A peer found is measured in the same turns, and the ratio is that of a turn's CPU times."""
     slow = [bench.Candidate(name="json, as Polarity", run=lambda stream: sum(range(200_000)), rival="Polarity")]
     monkeypatch.setattr(bench, "PEERS", {"json": "json"})
-    monkeypatch.setattr(filter_peers, "json", lambda streams: slow, raising=False)
+    monkeypatch.setattr(filter_peers, "json", lambda streams: (slow, ["json lacks all else"]), raising=False)
     figures = bench.run(2, peers=True)
     (polarity,) = (speed for speed in figures.speeds if speed.name == "Polarity")
     assert polarity.times_faster["json, as Polarity"] > 1
+    assert figures.notes == ("json lacks all else",)
     assert "Polarity is " in _filters_text(figures)
 
 
 def test_peers_take_the_same_events(few) -> None:
     packets = bench.stream(bursts=False)
-    events = filter_peers._structured(packets)
+    events = filter_peers.structured(packets)
     assert len(events) == 20_000
     assert events["t"].tolist() == [t for packet in packets for t in packet.t.tolist()]
     assert set(events["p"].tolist()) == {0, 1}
+
+
+def test_time_of_a_part_is_scaled_to_all(few, monkeypatch) -> None:
+    """A peer that takes a tenth of the events is ten times as slow as it looks."""
+    work = lambda stream: sum(range(300_000))  # noqa: E731
+    both = [
+        bench.Candidate(name=name, run=work, rival="Polarity", share=share) for name, share in (("a", 1.0), ("b", 0.1))
+    ]
+    monkeypatch.setattr(bench, "PEERS", {"json": "json"})
+    monkeypatch.setattr(filter_peers, "json", lambda streams: (both, []), raising=False)
+    speeds = {speed.name: speed.by_stream["random pixels"].median for speed in bench.run(3, peers=True).speeds}
+    assert 5 < speeds["a"] / speeds["b"] < 20
+
+
+@pytest.mark.parametrize("peer", bench.PEERS)
+def test_installed_peers_run_and_have_rivals(few, peer) -> None:
+    """Every candidate of an installed peer names an operator that is measured, and takes the streams."""
+    pytest.importorskip(peer)
+    streams = {"random pixels": bench.stream(bursts=False)}
+    candidates, notes = getattr(filter_peers, peer)(streams)
+    assert len(candidates) >= 8
+    assert {candidate.rival for candidate in candidates} <= set(bench.operators())
+    for candidate in candidates:
+        passed = candidate.run(streams["random pixels"])
+        assert passed is None or 0 <= passed <= 20_000
+    assert all("has no" in note for note in notes)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from evpipe.errors import UsageError
-from evpipe.recorder.aedat4 import Aedat4Writer
 from operators.learn import study as module
 from operators.learn.changes import changed
 from operators.learn.curves import BudgetPoint, DropPoint
@@ -16,6 +15,7 @@ from operators.learn.recipe import check
 from operators.learn.study import Outcome, Result, Study, carry_out, read_study
 from operators.learn.study_report import arms, write
 from operators.model_card import Figures
+from sensors.writers.aedat4 import Aedat4Writer
 
 RECIPE = """evpipe_recipe: 1
 name: bars

@@ -208,3 +208,27 @@ def test_signatures_and_refusals(kind) -> None:
     assert kind.check_parameters(**defaults) == []
     extra = next((name for name in ("bins", "tau_us") if name in defaults), "hop_us")
     assert kind.check_parameters(**(defaults | {extra: 0})) == [f"{extra} is 0; it must be at least 1"]
+
+
+def test_many_events_of_one_pixel_are_counted_whole() -> None:
+    """Beyond what a byte holds, several times, beside pixels with few; and the next window begins at 0."""
+    rows = [*((t, 2, 3, 1) for t in range(300)), *((t, 1, 1, 0) for t in range(300, 900)), (950, 0, 0, 1)]
+    events = packet(sorted(rows), 0, 2_000)
+    whole, after = tensors(Counts(1_000), [events])
+    np.testing.assert_array_equal(whole.values, counts(rows, 0, 1_000))
+    assert whole.values.max() == 600
+    assert not after.values.any()
+
+
+@each
+def test_windows_that_are_held_are_never_written_again(make: Callable, oracle: Callable, axes: str) -> None:
+    """Memory comes again only when nobody holds it: held windows, and views of them, keep their content."""
+    node, kept = make(400, 400), []
+    for k in range(12):
+        for tensor in node.on_events(random(k, 200, 400 * k, 400 * (k + 1))):
+            part = tensor.values[..., ::2, 1:] if k % 3 else tensor.values
+            kept.append((part, part.copy()))
+        if k % 4 == 0:
+            kept.clear()
+        for part, copy in kept:
+            np.testing.assert_array_equal(part, copy)

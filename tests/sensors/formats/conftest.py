@@ -77,3 +77,23 @@ def raw(tmp_path: Path, raw_bytes):
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def big_raw(tmp_path_factory):
+    """(path, time of the last event) of an EVT3 recording of 1 GiB: five events each 16 us; removed afterwards."""
+    random, n, step = np.random.default_rng(0), 2**16, 16
+    x, p, y = random.integers(0, 1280, (n, 5)), random.integers(0, 2, (n, 5)), random.integers(0, 720, n)
+    words = np.empty((n, 8), np.uint16)
+    words[:, 2], words[:, 3:] = y, 0x2000 | p << 11 | x
+    path, start = tmp_path_factory.mktemp("big") / "big.raw", 0
+    with open(path, "wb") as file:
+        file.write(b"% format EVT3;height=720;width=1280\n% end\n")
+        while file.tell() < 2**30:
+            t = start + step * np.arange(n)
+            words[:, 0], words[:, 1] = 0x8000 | t >> 12 & 0xFFF, 0x6000 | t & 0xFFF
+            file.write(words.tobytes())
+            start += step * n
+    yield Found([None] * 4, path=path, last_us=start - step)
+    path.unlink()
+    path.with_name(path.name + ".evpipe-index").unlink(missing_ok=True)

@@ -8,9 +8,9 @@ import pytest
 import zstandard
 
 from evpipe.errors import InputError
-from evpipe.recorder.aedat4 import Aedat4Writer
 from sensors.formats import compression
 from sensors.formats.aedat4 import MAGIC
+from sensors.writers.aedat4 import Aedat4Writer
 
 TABLE_AT = 58  # where the header keeps the position of the data table
 

@@ -319,7 +319,7 @@ def test_heads_alone_are_refused(head, tmp_path) -> None:
 def test_two_libraries_agree_on_the_messages(shared) -> None:
     """Rosbags on the bags, mcap on the MCAP file: the same messages in the same order."""
     from sensors.formats.reader import Account
-    from sensors.formats.ros_containers import bag_messages, mcap_messages
+    from sensors.formats.ros_containers import Known, bag_messages, mcap_messages
 
     rosbag1 = pytest.importorskip("rosbags.rosbag1")
     reading = pytest.importorskip("mcap.reader")
@@ -327,7 +327,7 @@ def test_two_libraries_agree_on_the_messages(shared) -> None:
         with rosbag1.Reader(shared / "data" / name) as reader:
             theirs = [(connection.topic, bytes(raw)) for connection, _, raw in reader.messages()]
         account = Account()
-        assert [(one.topic, one.data) for one in bag_messages(str(shared / "data" / name), account)] == theirs
+        assert [(one.topic, one.data) for one in bag_messages(str(shared / "data" / name), account, Known())] == theirs
         assert not account.damage
     path = shared / "data/ros_event_camera/test_events_2/test_events_2_0.mcap"
     with path.open("rb") as file:
@@ -335,7 +335,7 @@ def test_two_libraries_agree_on_the_messages(shared) -> None:
             (channel.topic, one.data)
             for _, channel, one in reading.make_reader(file).iter_messages(log_time_order=False)
         ]
-    assert [(one.topic, one.data) for one in mcap_messages(str(path), Account())] == theirs
+    assert [(one.topic, one.data) for one in mcap_messages(str(path), Account(), Known())] == theirs
 
 
 def test_info_and_replay_read_it(shared, capfd) -> None:

@@ -158,7 +158,7 @@ schedule: {{epochs: 2, updates: 4, batch: 4, warm_up: 2}}
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
     """A recipe for ten recordings of moving shapes, each with its boxes."""
-    from evpipe.recorder.aedat4 import Aedat4Writer
+    from sensors.writers.aedat4 import Aedat4Writer
 
     folder = tmp_path / "recordings"
     folder.mkdir()

@@ -8,13 +8,13 @@ import pytest
 
 from evpipe.errors import InputError, UsageError
 from evpipe.packets import Frame, FramePair
-from evpipe.recorder.aedat4 import Aedat4Writer
 from operators.event_picture import paint_events, shrunk
 from operators.learn.fusion import folder as module
 from operators.learn.fusion.pairs import prepare
 from operators.learn.fusion.recipe import Folder, FusionRecipe, Pairing, read_recipe
 from operators.pair import Pair
 from sensors.replay import Replay
+from sensors.writers.aedat4 import Aedat4Writer
 
 SIZE = (40, 60)
 FRAME_US = 40_000

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evpipe.errors import RecorderError
-from evpipe.recorder.aedat4 import Aedat4Writer
 from sensors.formats.detect import open_reader
 from sensors.formats.reader import EventChunk, FrameChunk, ImuChunk
+from sensors.writers.aedat4 import Aedat4Writer
 
 
 def read(path):

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 from evpipe.errors import RecorderError
 from evpipe.packets import F32, I64, U8, U16
+from sensors.formats.reader import EventChunk, FrameChunk, ImuChunk, TriggerChunk
+from sensors.writers.chunks import no_events
+from sensors.writers.writer import FileWriter
 
 FLUSH_US = 20_000
 """Sensor time after which buffered samples are written."""
@@ -35,6 +38,42 @@ _EVENT = np.dtype([("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("p", "u1"), ("pad"
 _TRIGGER_KINDS = {(0, 1): 1, (0, 0): 2, (103, 1): 3, (104, 1): 4, (104, 0): 5, (106, 1): 6, (106, 0): 7, (108, 1): 8}
 _TRIGGER_KINDS |= {(108, 0): 9, (255, 1): 0}
 _TRIGGER_KINDS |= {(channel, value): 20 + 2 * channel + value for channel in range(1, 41) for value in (0, 1)}
+
+
+class Aedat4Chunks(FileWriter):
+    """The writer of AEDAT 4 for chunks of columns: takes all streams, and leaves out triggers it has no number for."""
+
+    format = "AEDAT 4"
+    takes = frozenset({"events", "frame", "imu", "triggers"})
+    max_side = 2**15 - 1
+
+    def __init__(self, path: str | os.PathLike[str], width: int, height: int) -> None:
+        super().__init__(path, width, height)
+        self._writer = Aedat4Writer(path, width, height)
+
+    def events(self, chunk: EventChunk) -> None:
+        """Add events."""
+        self._writer.events(*chunk)
+
+    def frame(self, chunk: FrameChunk) -> None:
+        """Add a picture."""
+        self._writer.frame(chunk.start_us, chunk.end_us, chunk.image, chunk.t_us)
+
+    def imu(self, chunk: ImuChunk) -> None:
+        """Add inertial samples."""
+        self._writer.imu(*chunk)
+
+    def triggers(self, chunk: TriggerChunk) -> None:
+        """Add signal edges; those that AEDAT 4 has no number for are left out and counted."""
+        pairs = zip(chunk.channel.tolist(), chunk.value.tolist(), strict=True)
+        good = np.array([pair in _TRIGGER_KINDS for pair in pairs], bool)
+        self._writer.triggers(*self.kept_edges(chunk, good, "AEDAT 4 has no number for their channel"))
+
+    def close(self) -> None:
+        """Finish the file; one without any stream is given that of events, which says the size of the sensor."""
+        if not self._writer.streams:
+            self._writer.events(*no_events())
+        self._writer.close()
 
 
 class Aedat4Writer:
@@ -98,8 +137,8 @@ class Aedat4Writer:
                 self._flush("events")
         self._tick(int(t.max()))
 
-    def frame(self, t0_us: int, t1_us: int, image: U8) -> None:
-        """Add a picture, uint8 [H, W] or RGB [H, W, 3], exposed over [t0_us, t1_us)."""
+    def frame(self, t0_us: int, t1_us: int, image: U8, stamp_us: int | None = None) -> None:
+        """Add a picture, uint8 [H, W] or RGB [H, W, 3], exposed over [t0_us, t1_us), stamped `stamp_us` (t0_us)."""
         height, width = image.shape[:2]
         if max(height, width) > MAX_COORDINATE or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
             raise RecorderError(f"{self.path}: AEDAT4 cannot hold a frame of shape {image.shape}.")
@@ -107,7 +146,8 @@ class Aedat4Writer:
             self._set_size((width, height))
         self._declare("frames")
         self._tick(t1_us)
-        self._packet("frames", _frame(t0_us, t1_us, image), 1, t0_us, t0_us)
+        stamp_us = t0_us if stamp_us is None else stamp_us
+        self._packet("frames", _frame(stamp_us, t0_us, t1_us, image), 1, t0_us, t0_us)
 
     def imu(self, t: I64, accel: F32, gyro: F32) -> None:
         """Add inertial samples: `accel` float32 [N, 3] in g, `gyro` float32 [N, 3] in degrees/s."""
@@ -129,6 +169,11 @@ class Aedat4Writer:
         self._tick(int(t.min()))
         self._add("triggers", (t.copy(), channel.copy(), value.copy()))
         self._tick(int(t.max()))
+
+    @property
+    def streams(self) -> list[str]:
+        """The streams declared so far."""
+        return list(self._ids)
 
     def flush(self) -> None:
         """Write what is buffered."""
@@ -269,13 +314,13 @@ def _events(columns: Sequence[NDArray[Any]]) -> bytes:
     return _prefixed(_vector_head(b"EVTS", len(packed)) + packed.tobytes())
 
 
-def _frame(t0_us: int, t1_us: int, image: U8) -> bytes:
+def _frame(stamp_us: int, t0_us: int, t1_us: int, image: U8) -> bytes:
     height, width = image.shape[:2]
     kind = 0 if image.ndim == 2 else 16
     pixels = image.tobytes() if image.ndim == 2 else image[:, :, ::-1].tobytes()
     # Table of 60 bytes at 44: five times, width, height, two offsets, place of the pixels, kind.
     vtable = struct.pack("<13H6x", 26, 60, 4, 12, 20, 28, 36, 56, 44, 46, 48, 50, 52)
-    table = struct.pack("<i5q4hIb3x", 32, t0_us, t0_us, t1_us, t0_us, t1_us, width, height, 0, 0, 8, kind)
+    table = struct.pack("<i5q4hIb3x", 32, stamp_us, t0_us, t1_us, t0_us, t1_us, width, height, 0, 0, 8, kind)
     return _prefixed(struct.pack("<I4s", 40, b"FRME") + vtable + table + struct.pack("<I", len(pixels)) + pixels)
 
 

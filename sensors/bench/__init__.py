@@ -1,0 +1,1 @@
+"""What `evpipe bench simulator` measures."""
