@@ -160,11 +160,13 @@ class Source(Operator):
 
     `live`: the hardware sets the pace and the runtime never waits for it; any other source is paced by the graph's
     clock. `can_seek`: a recording, whose time is counted from its first event; its stream begins at `from_us`.
+    `zero_us`: sensor time of position 0, where the source knows it.
     """
 
     live = False
     can_seek = False
     from_us = 0
+    zero_us: int | None = None
 
     def stream(self) -> Iterator[Any]:
         """The packets, until the source ends or is closed."""

@@ -45,7 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="change a parameter, such as bins.hop=30ms",
     )
-    parser.add_argument("--record", metavar="PATH", help="record sources, scores and boxes to PATH.aedat4 and .jsonl")
+    parser.add_argument(
+        "--record",
+        metavar="PATH",
+        help="record sources, scores and boxes to PATH.aedat4 and .jsonl; PATH.mcap: a session",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite existing recordings")
     parser.add_argument("--camera", metavar="SERIAL", help="this camera, or 'simulated'")
     parser.add_argument("--seed", type=int, help="seed of everything random")

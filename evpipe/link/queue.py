@@ -138,6 +138,8 @@ class EdgeQueue:
         self._waiting_bytes -= item.nbytes
         self._number += 1
         self._outstanding[self._number] = item
+        if item.mark:  # a gap is told with the next packet: marks have no handler to tell it to
+            return self._number, item, None
         gap, self._gap = self._gap, None
         return self._number, item, gap
 

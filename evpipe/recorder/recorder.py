@@ -140,8 +140,7 @@ class Recorder(Operator):
     def _new_session(self) -> SessionWriter:
         from evpipe.recorder.session_writer import SessionWriter
 
-        about = getattr(self.context, "about", {})
-        return SessionWriter(self._stem, about, self._rotate_bytes, self._rotate_us)
+        return SessionWriter(self._stem, self.context.about, self._rotate_bytes, self._rotate_us)
 
     def _new_aedat4(self) -> _Files:
         from evpipe.recorder.aedat4_files import Aedat4Files

@@ -45,7 +45,8 @@ class Feed:
         if self.packet is None:
             return False
         if self._zero_us is None:
-            self._zero_us = self.packet.t0_us - self.source.from_us
+            zero_us = self.source.zero_us
+            self._zero_us = self.packet.t0_us - self.source.from_us if zero_us is None else zero_us
             if self._limit_us is not None:
                 self._last_us = self.packet.t0_us + self._limit_us
         if self._last_us is not None and self.packet.t1_us > self._last_us:
@@ -62,6 +63,11 @@ class Feed:
             return False
         self.packet, self._beyond = self._beyond, None
         return True
+
+    def promise(self) -> None:
+        """Tell who waits for this source when its next packet ends: nothing of it comes before."""
+        assert self.packet is not None
+        self.runner.promise(self.packet.t1_us - 1)
 
     @property
     def position_us(self) -> int:

@@ -242,6 +242,11 @@ class NodeRunner:
         self.emit(packet)
         self._pass_watermark(packet.t1_us - 1)
 
+    def promise(self, t_us: int) -> None:
+        """Of a source: no later packet of any port has t1_us <= t_us. Live, who waits goes on by itself."""
+        if not self._live:
+            self._pass_watermark(t_us)
+
     def input_states(self) -> list[InputState]:
         """How the inputs stand now."""
         return [

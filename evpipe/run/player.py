@@ -139,14 +139,16 @@ class Player:
     def _advance(self, feed: Feed) -> None:
         """Make the next packet of a source. At its end that flows through the graph, or the source waits."""
         try:
-            if feed.advance():
-                return
+            made = feed.advance()
         except EvpipeError as error:
             # What the source gave before stays valid: the graph ends in good order, the run with the error's code.
             self._listener.problem(HandlerError(feed.runner.node.id, "stream", None, error).error())
         except Exception as error:
             raise HandlerError(feed.runner.node.id, "stream", None, error) from error
         else:
+            if made:
+                feed.promise()
+                return
             if self._at_end != "stop" or self._pace.paused:
                 self._held.append(feed)
                 if all(one.packet is None for one in self._feeds):

@@ -79,12 +79,12 @@ def test_a_hung_operator_is_found_with_its_stack(runs):
 
 def test_a_stopped_worker_is_paused_and_not_hung(runs):
     """After SIGSTOP for longer than --hang-after and SIGCONT the run goes on as if nothing had been."""
-    process = runs.start(graph(), "--hang-after", "300ms")
+    process = runs.start(graph(), "--hang-after", "1s")
     runs.wait_for(lambda: (runs.folder / "lines.txt").exists() and len(runs.workers_of(process.pid)) == 3)
     time.sleep(1)
     worker = runs.workers_of(process.pid)[1]
     worker.send_signal(signal.SIGSTOP)
-    time.sleep(2)
+    time.sleep(3)
     worker.send_signal(signal.SIGCONT)
     ran = runs.finish(process, 40)
     assert ran.code == 0, ran.err

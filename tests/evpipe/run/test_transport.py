@@ -88,7 +88,7 @@ def test_a_loop_begins_anew_in_another_epoch(runs):
     ran = runs.run(graph("fast", verbs, 50_000, sleep_ms=5))
     assert ran.code == 0, ran.err
     ran.check_accounts()
-    assert ran.edge("tape", "rate2")["sent"] > 400  # 200 packets in one play
+    assert ran.edge("tape", "rate2")["sent"] > 230  # 200 packets in one play
     got = lines(runs.folder)
     assert got[-1].split()[3] == "1000000"
     assert {"seek"} >= {reason for edge in ran.summary["edges"] for reason in edge["dropped_by"]}
