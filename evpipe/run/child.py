@@ -25,6 +25,8 @@ class Child:
         self.done = False
         self.hung = ""
         self.generation = 0
+        self.awaited: set[str] = set()
+        """Workers that have not closed the books with this one's dead process yet; it begins when they have."""
         self.gone = False
         self.failed = False
 

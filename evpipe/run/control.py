@@ -115,6 +115,12 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
     epoch: int
 
 
+class Rejoined(msgspec.Struct, frozen=True, tag=True):
+    """Worker to supervisor: I closed the books with that worker's dead process, and hear and feed the new one."""
+
+    worker: str
+
+
 class Problem(msgspec.Struct, frozen=True, tag=True):
     """Worker to supervisor: an error. `fatal`: this worker ends now; else the graph ends in good order."""
 
@@ -131,7 +137,7 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     last: dict[str, dict[str, Any]]
 
 
-Message = Begin | Go | Stop | Bury | Leave | Ready | Say | AskStop | Ask | Ended | Problem | Done | Verb
+Message = Begin | Go | Stop | Bury | Leave | Ready | Say | AskStop | Ask | Ended | Rejoined | Problem | Done | Verb
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Message)

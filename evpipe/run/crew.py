@@ -80,12 +80,20 @@ class Crew:
         )
 
     def welcome(self, child: Child) -> None:
-        """A worker is back: tell it where the others are, and the others where it is."""
+        """A worker is back: tell the others where it is. It begins once they closed the books with the dead one."""
         assert child.ready is not None
-        child.line.send(self.go())
         peer = peer_name(child.name, child.generation)
+        child.awaited = {other.name for other, _ in self._neighbours(child)}
         for other, (heard, fed) in self._neighbours(child):
             other.line.send(Rejoin(child.name, peer, child.ready.address, self.memory_of(child), heard, fed))
+
+        self.begin_again(child)
+
+    def begin_again(self, child: Child, known: str = "") -> None:
+        """`known` has closed its books (or died itself); after the last one the worker is told where the others are."""
+        child.awaited.discard(known)
+        if not child.awaited:
+            child.line.send(self.go())
 
     def bury(self, dead: Child, again: bool) -> None:
         """Tell the neighbours of a worker that it died; `again`: a new process takes its place."""

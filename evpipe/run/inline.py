@@ -63,6 +63,9 @@ class _Here:
         assert self.conductor is not None
         self.conductor.ended("inline", epoch, ("inline",))
 
+    def rejoined(self, worker: str) -> None:
+        """In one process no worker is started again."""
+
     def say(self, node: str, text: str) -> None:
         self._say(f"{node}: {text}" if node else text)
 

@@ -63,7 +63,9 @@ class Revivals:
         """Whether this one is still to come back."""
         return name in self._records and self._records[name].due is not None
 
-    def cancel(self) -> None:
-        """The run ends: nobody comes back."""
-        for record in self._records.values():
-            record.due = None
+    def cancel(self) -> list[str]:
+        """The run ends: nobody comes back. Returns who would have."""
+        names = [name for name, record in self._records.items() if record.due is not None]
+        for name in names:
+            self._records[name].due = None
+        return names

@@ -58,6 +58,9 @@ class Control(Protocol):
     def ended(self, epoch: int) -> None:
         """Every source of this worker stands at its end and waits for what comes next."""
 
+    def rejoined(self, worker: str) -> None:
+        """The books with that worker's dead process are closed; its new one may begin."""
+
 
 class _NodeContext:
     """What an operator sees of the runtime."""
@@ -331,11 +334,8 @@ class Stage:
             while inlet is not None and self._take(inlet):
                 pass
         for index, again in orphaned:
-            runner, input_ = self._targets[index]
-            if again:
-                lost = self._ledger.edges[index].settle_death()
-                runner.inputs[input_].lost = Gap("dead", lost.packets, lost.events, 0, 0)
-            else:
+            if not again:
+                runner, input_ = self._targets[index]
                 runner.inputs[input_].orphaned = True
                 runner.end(input_, runner.epoch)
 
@@ -344,18 +344,28 @@ class Stage:
         for edge in verb.fed:
             assert self._outlet is not None
             self._outlet.revive(edge, verb.peer)
-        if not verb.heard:
-            return
+        if verb.heard:
+            self._hear_again(verb)
+        self.control.rejoined(verb.worker)
+
+    def _hear_again(self, verb: Rejoin) -> None:
+        """What the dead process had sent is handled; the rest is lost, and told before the next packet."""
         assert self._reach is not None
         inlet = self._reach(verb)
         before = self._inlet_of[verb.heard[0]]
         if before is not None:
+            while self._take(before):
+                pass
             self._poller.unregister(before.socket)
             before.socket.close()
             self._inlets.remove(before)
         self._inlets.append(inlet)
         for edge in verb.heard:
             self._inlet_of[edge] = inlet
+            lost = self._ledger.edges[edge].settle_death()
+            runner, input_ = self._targets[edge]
+            if lost.packets:
+                runner.inputs[input_].lost = Gap("dead", lost.packets, lost.events, 0, 0)
         self._poller.register(inlet.socket, zmq.POLLIN)
 
     def close(self) -> list[HandlerError]:

