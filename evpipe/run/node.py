@@ -232,6 +232,9 @@ class NodeRunner:
     def emit_source(self, packet: Packet, born_ns: int, busy_ns: int) -> None:
         """A source made a packet; its other ports promise nothing earlier. A gap is told on every port."""
         self._born_ns = born_ns
+        if isinstance(packet, Mark) and packet.kind == "watermark":
+            self._pass_watermark(packet.t1_us)
+            return
         if isinstance(packet, Mark):
             mark = msgspec.structs.replace(packet, epoch=self.epoch)
             for edges in self.outs.values():

@@ -23,8 +23,11 @@ LATE = "came after its time was told"
 class Assembler:
     """Takes placed readings, marks and silence; `take` gives what is ready. `size` is (width, height) in px."""
 
-    def __init__(self, packet_us: int, size: tuple[int, int], streams: tuple[str, ...], disorder_us: int) -> None:
-        self.told_us = 0  # end of the last packet given
+    def __init__(
+        self, packet_us: int, size: tuple[int, int], streams: tuple[str, ...], disorder_us: int, begin_us: int = 0
+    ) -> None:
+        """Nothing lies before `begin_us`."""
+        self.told_us = begin_us  # end of the last packet given
         self.late: dict[str, int] = {}
         self._packet_us, self._disorder_us = packet_us, disorder_us
         self._events = _EventLane(packet_us, size) if "events" in streams else None
@@ -49,11 +52,15 @@ class Assembler:
         """Tell that something is missing, in its place."""
         self._wait(msgspec.structs.replace(mark, t1_us=max(mark.t1_us, self.told_us)))
 
-    def cut(self, mark: Mark) -> list[Packet]:
-        """Finish all that came before, tell the mark, and go on behind it."""
+    def finish(self) -> list[Packet]:
+        """All that is left, in order."""
         if self._events is not None:
             self._events.finish()
-        packets = self._release(None)
+        return self._release(None)
+
+    def cut(self, mark: Mark) -> list[Packet]:
+        """Finish all that came before, tell the mark, and go on behind it."""
+        packets = self.finish()
         end = max(mark.t1_us, self.told_us)
         self.told_us = self._newest_us = self._safe_us = end
         self._sides = self._side_cutters()

@@ -10,6 +10,7 @@ import time
 
 JUMP_US = 1_000_000  # a clock that differs from the host's by more than this since the last reading has jumped
 MARGIN_US = 50_000  # data may take this long from the sensor to the driver; silence is told only up to so long ago
+STILL_US = 200_000  # the same where the device has a clock of its own that tells it better
 
 
 def host_us() -> int:
@@ -61,7 +62,8 @@ class HostClock:
             expected = self._newest_us + self._offset_us + now_us - self._arrived_us
             quiet = expected - MARGIN_US
             if time_us is not None:
-                quiet = min(time_us + self._offset_us, expected + JUMP_US)
+                # A clock that stands still is not waited for, one that runs wild not followed.
+                quiet = min(max(time_us + self._offset_us, expected - STILL_US), expected + JUMP_US)
         self.told_us = max(self.told_us, quiet)
         return quiet
 

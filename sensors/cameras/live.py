@@ -59,6 +59,7 @@ class LiveCamera(Source, ABC):
         self._lock = threading.Lock()
         self._buffer = Buffer(buffer_bytes)
         self._clock = HostClock(packet_us)
+        self._begun_us = 0
         self._ready, self._stop = threading.Event(), threading.Event()
         self._failure: EvpipeError | None = None
         self._device: Device | None = None
@@ -101,7 +102,8 @@ class LiveCamera(Source, ABC):
         device = self._device
         assert device is not None, "open() comes before stream()"
         size = device.width, device.height
-        assembler = self._assembler = Assembler(self._packet_us, size, device.streams, device.disorder_us)
+        assembler = Assembler(self._packet_us, size, device.streams, device.disorder_us, self._begun_us)
+        self._assembler = assembler
         given = heard = time.monotonic()
         while not self._stop.is_set():
             item = self._buffer.take(TAKE_S)
@@ -184,7 +186,8 @@ class LiveCamera(Source, ABC):
         except BaseException:
             self._give_back(device)
             raise
-        self._clock.begin(host_us())
+        self._begun_us = host_us()
+        self._clock.begin(self._begun_us)
         return device
 
     def _read_until_lost(self, device: Device) -> str:

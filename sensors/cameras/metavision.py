@@ -152,6 +152,7 @@ class _Camera:
     disorder_us = 5_000
 
     def __init__(self, serial: str, triggers: bool) -> None:
+        self._failure = ""
         self._process = _Process(["stream", serial, "1" if triggers else "0"])
         try:
             hello = json.loads(self._process.expect(messages.HELLO, HELLO_S).body)
@@ -165,7 +166,9 @@ class _Camera:
         self.streams: tuple[str, ...] = ("events", "triggers") if triggers else ("events",)
 
     def read(self, timeout_s: float) -> Reading | None:
-        """What the process sent."""
+        """What the process sent; a failure is raised once all before it was given."""
+        if self._failure:
+            raise DeviceLostError(self._failure)
         chunks: list[Chunk] = []
         losses: list[Loss] = []
         now: int | None = None
@@ -179,7 +182,7 @@ class _Camera:
             elif kind == messages.LOST:
                 losses.append(Loss("buffers lost: evpipe was too slow for Metavision", json.loads(body)))
             elif kind == messages.FAILED:
-                raise DeviceLostError(body.decode(errors="replace"))
+                self._failure = body.decode(errors="replace")
         return Reading(chunks, now, tuple(losses)) if chunks or losses or now is not None else None
 
     def set_biases(self, biases: dict[str, int]) -> None:

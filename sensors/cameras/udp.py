@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Annotated
@@ -27,6 +28,7 @@ from sensors.formats.reader import EventChunk
 
 MAX_DATAGRAM = 65_536
 BATCH_BYTES = 2**20
+GATHER_S = 0.001  # datagrams that come within this after the first are handed on together: each hand-over costs
 BATCH_US = 4_000  # a batch of datagrams is handed on after this at the latest
 SOCKET_BYTES = 8 * 2**20
 SAY_US = 1_000_000  # what was lost is said and looked up this often
@@ -57,6 +59,15 @@ class UdpEvents(LiveCamera):
         super().__init__(packet_us, reconnect=False, buffer_bytes=buffer_bytes)
         self._port, self._host, self._size, self._sender = port, host, size, sender
 
+    def open(self) -> None:
+        """Compile the decoder, which takes seconds once in a machine's life, and listen. Raises CameraError."""
+        from sensors.kernels import spif
+
+        columns = (np.empty(1, kind) for kind in (np.int64, np.uint16, np.uint16, np.uint8, np.bool_))
+        pair, one = np.zeros(2, np.uint32), np.array([2])
+        spif.decode(pair, one, one, True, spif.new_state(), 1, 1, *columns)
+        super().open()
+
     def connect(self) -> _Listener:
         """Bind the port. Raises CameraError when it is taken or not allowed."""
         height, width = self._size
@@ -77,6 +88,9 @@ class _Listener:
     disorder_us = 0
 
     def __init__(self, host: str, port: int, size: tuple[int, int], sender: str, say: Callable[[str], None]) -> None:
+        from sensors.kernels import spif
+
+        self._spif = spif
         self.width, self.height = size
         self._sender, self._say = sender, say
         self._socket = _bound(host, port)
@@ -84,14 +98,16 @@ class _Listener:
         self.name = f"UDP port {self.port} of {host}"
         self._block = bytearray(BATCH_BYTES + MAX_DATAGRAM)
         self._bad: Counter[tuple[str, str]] = Counter()  # by reason and sender
-        self._outside = self._dropped = 0
+        self._dropped = 0
         self._looked_us = host_us()
-        self._timed: bool | None = None  # as the first datagram was
-        self._unwrap = Unwrap()
+        self._timed: bool | None = None  # as the first whole datagram was
+        self._state = spif.new_state()
 
     def read(self, timeout_s: float) -> Reading | None:
         """All datagrams that wait, up to a block or `BATCH_US`."""
         ready, _, _ = select.select([self._socket], [], [], timeout_s)
+        if ready:
+            time.sleep(GATHER_S)
         chunks = self._received() if ready else []
         losses = self._losses() if host_us() - self._looked_us > SAY_US else ()
         return Reading(list(chunks), None, losses, host_time=not self._timed) if chunks or losses else None
@@ -134,31 +150,30 @@ class _Listener:
         if not lengths:
             return []
         words = np.frombuffer(self._block, np.dtype("<u4"), at // 4)
-        counts, keep = np.array(lengths), np.ones(len(lengths), bool)
-        if self._timed is None:
-            self._timed = not words[0] >> 31
-        if self._timed or not (words >> 31).all():
-            keep = whole_datagrams(words, counts, self._timed)
-        for index in np.flatnonzero(~keep):
-            self._bad[MIXED, f"{senders[index][0]}:{senders[index][1]}"] += 1
-        words = words[np.repeat(keep, counts)] if not keep.all() else words
-        return self._inside(words, counts[keep], np.array(arrivals)[keep])
+        return self._decoded(words, np.array(lengths), np.array(arrivals), senders)
 
-    def _inside(self, words: Words, counts: I64, arrivals: I64) -> list[EventChunk]:
+    def _decoded(self, words: Words, counts: I64, arrivals: I64, senders: list[tuple[str, int]]) -> list[EventChunk]:
         """Columns of the events that lie on the sensor."""
-        if self._timed:
-            t = self._unwrap(words[1::2])
-            words = words[::2]
-        else:
-            t = np.repeat(arrivals, counts)
-        x = ((words >> 16) & 0x7FFF).astype(np.uint16)
-        y = (words & 0x7FFF).astype(np.uint16)
-        p = ((words >> 15) & 1).astype(np.uint8)
-        inside = (x < self.width) & (y < self.height)
-        if not inside.all():
-            self._outside += len(x) - int(inside.sum())
-            t, x, y, p = t[inside], x[inside], y[inside], p[inside]
-        return [EventChunk(t, x, y, p)] if len(t) else []
+        if self._timed is None:
+            self._timed = self._times(words, counts)
+        timed = bool(self._timed)
+        room = len(words) // (2 if timed else 1)
+        t, p, bad = np.empty(room, np.int64), np.empty(room, np.uint8), np.empty(len(counts), np.bool_)
+        x, y = np.empty(room, np.uint16), np.empty(room, np.uint16)
+        n = self._spif.decode(words, counts, arrivals, timed, self._state, self.width, self.height, t, x, y, p, bad)
+        for index in np.flatnonzero(bad):
+            self._bad[MIXED, f"{senders[index][0]}:{senders[index][1]}"] += 1
+        return [EventChunk(t[:n], x[:n], y[:n], p[:n])] if n else []
+
+    def _times(self, words: Words, counts: I64) -> bool | None:
+        """Whether the first whole datagram has times; None when none is whole."""
+        first = 0
+        for count in counts.tolist():
+            timed = not words[first] >> 31
+            if self._spif.whole(words, first, first + count, timed):
+                return timed
+            first += count
+        return None
 
     def _losses(self) -> tuple[Loss, ...]:
         """What was lost since it was looked up last; said, and told to the graph."""
@@ -171,10 +186,11 @@ class _Listener:
         for (reason, sender), count in self._bad.items():
             losses.append(Loss(f"{count} datagrams from {sender} dropped: {reason}", count))
         self._bad.clear()
-        if self._outside:
+        outside = int(self._state[self._spif.OUTSIDE])
+        if outside:
             size = f"{self.width}x{self.height}"
-            losses.append(Loss(f"{self._outside} events outside the sensor of {size} px dropped", self._outside))
-            self._outside = 0
+            losses.append(Loss(f"{outside} events outside the sensor of {size} px dropped", outside))
+            self._state[self._spif.OUTSIDE] = 0
         for loss in losses:
             self._say(f"{self.name}: {loss.reason}")
         return tuple(losses)
@@ -197,34 +213,6 @@ def _bound(host: str, port: int) -> socket.socket:
             "another port, or end that program."
         ) from None
     return made
-
-
-def whole_datagrams(words: Words, counts: I64, timed: bool) -> NDArray[np.bool_]:
-    """For datagrams of `counts` words: which have all their events with times (or all without)."""
-    starts = np.cumsum(counts) - counts
-    place = np.arange(len(words)) - np.repeat(starts, counts)
-    top = (words >> 31).astype(bool)
-    wrong = (top == timed) & (place % 2 == 0) if timed else ~top
-    bad: NDArray[np.bool_] = np.logical_or.reduceat(wrong, starts)
-    return ~(bad | (counts % 2 == 1)) if timed else ~bad
-
-
-class Unwrap:
-    """Times of 32 bits in us, which start anew after 71.6 min, as int64 that run on."""
-
-    def __init__(self) -> None:
-        self._last, self._wraps = -1, 0
-
-    def __call__(self, raw: Words) -> I64:
-        """The next times, in the order in which they came; a step by half the range or more is a wrap."""
-        if not len(raw):
-            return np.empty(0, np.int64)
-        t = raw.astype(np.int64)
-        steps = np.diff(t, prepend=t[0] if self._last < 0 else self._last)
-        wraps = self._wraps + np.cumsum((steps < -(2**31)).astype(np.int64) - (steps > 2**31))
-        self._last, self._wraps = int(t[-1]), int(wraps[-1])
-        unwrapped: I64 = t + (wraps << 32)
-        return unwrapped
 
 
 def dropped_by_system(listener: socket.socket) -> int:

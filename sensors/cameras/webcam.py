@@ -78,6 +78,8 @@ class _Capture:
         import cv2
 
         self._cv2: Any = cv2
+        # What it warns of when it tries a device is said here in other words.
+        self._cv2.utils.logging.setLogLevel(self._cv2.utils.logging.LOG_LEVEL_ERROR)
         self.name = f"webcam {source}"
         self._capture = self._opened(source)
         if size is not None:

@@ -1,14 +1,15 @@
-"""The camera that is there: the simulated one today, a connected one first, a clear word when the wish is not met."""
+"""The camera that is there: a connected one first, else the simulated one, a clear word when the wish is not met."""
 
 import itertools
 
 import numpy as np
 import pytest
 
-from evpipe.errors import CameraError
+from evpipe.errors import CameraError, UsageError
 from evpipe.operator import Alone, Source, spec_of
 from evpipe.packets import Events, Frame, Imu, Triggers
 from sensors import auto
+from sensors.auto import DRIVERS
 from sensors.simulated import SimulatedCamera
 
 
@@ -28,8 +29,9 @@ class Plugged(Source):
     live = True
     closed = 0
 
-    def __init__(self, serial):
-        self.serial = serial
+    def __init__(self, serial, wishes=None):
+        self.serial, self.wishes = serial, wishes
+        self.changed = []
 
     def open(self):
         self.context.say(f"{self.serial} opened")
@@ -43,6 +45,9 @@ class Plugged(Source):
     def ports(self):
         return ["events"]
 
+    def change(self, name, value):
+        self.changed.append((name, value))
+
     def close(self):
         self.closed += 1
 
@@ -50,7 +55,7 @@ class Plugged(Source):
 def plugged_driver():
     """A driver that sees two cameras."""
     found = [auto.Found(driver="toy", serial=s, model="Toy", width=4, height=3) for s in ("A1", "B2")]
-    return auto.Driver("toy", lambda: found, lambda chosen, seed: Plugged(chosen.serial))
+    return auto.Driver("toy", lambda: found, lambda chosen, wishes: Plugged(chosen.serial, wishes))
 
 
 def broken_driver():
@@ -59,13 +64,14 @@ def broken_driver():
     def find():
         raise ImportError("no module named vendor")
 
-    return auto.Driver("vendor", find, lambda chosen, seed: Plugged("never"))
+    return auto.Driver("vendor", find, lambda chosen, wishes: Plugged("never"))
 
 
 @pytest.fixture(autouse=True)
 def _no_usb(monkeypatch, tmp_path):
-    """No test depends on what is plugged into this machine."""
+    """No test depends on what is plugged into this machine, nor on the drivers that it has."""
     monkeypatch.setattr(auto, "USB", tmp_path)
+    monkeypatch.setattr(auto, "DRIVERS", auto.DRIVERS[-1:])
 
 
 def opened(**params):
@@ -147,8 +153,83 @@ def test_usb_without_a_driver(monkeypatch, tmp_path):
     assert "`pip install neuromorphic-drivers` is plugged in, but no driver gives it" in lines[0]
 
 
+def test_a_condition_is_passed_to_the_simulated_camera():
+    """`condition: dark` gives what the simulated camera gives under it, and is said."""
+    camera, lines = opened(condition="dark", seed=2)
+    assert "(346x260, seed 2, dark)" in lines[0]
+    alone = SimulatedCamera(seed=2, condition="dark")
+    alone.open()
+    for ours, theirs in itertools.islice(zip(camera.stream(), alone.stream(), strict=False), 6):
+        if isinstance(ours, Events):
+            np.testing.assert_array_equal(ours.t, theirs.t)
+    camera.close()
+
+
+def test_a_condition_is_refused_by_a_real_camera(monkeypatch):
+    """A real camera cannot be made dark: it says so rather than leaving it out."""
+    monkeypatch.setattr(auto, "DRIVERS", (plugged_driver(), *auto.DRIVERS))
+    with pytest.raises(CameraError, match=r"camera A1 \(Toy\) is a real one: condition 'dark' can only be simulated"):
+        opened(condition="dark")
+
+
+@pytest.mark.parametrize(("params", "what"), [({"biases": {"on": 1}}, "biases"), ({"roi": (0, 0, 4, 4)}, "roi")])
+def test_settings_are_refused_by_the_simulated_camera(params, what):
+    """The simulated camera has no biases and no region: nothing is left out in silence."""
+    with pytest.raises(CameraError, match=f"the simulated camera has no {what}, and no other camera was found"):
+        opened(**params)
+
+
+def test_settings_are_passed_to_a_real_camera(monkeypatch):
+    """At the start with the driver's `make`, and live through `change`."""
+    monkeypatch.setattr(auto, "DRIVERS", (plugged_driver(), *auto.DRIVERS))
+    camera, _ = opened(biases={"on": 1}, roi=(0, 0, 2, 2), reconnect=True)
+    source = camera._source
+    assert source.wishes.real("A1") == {
+        "serial": "A1",
+        "biases": {"on": 1},
+        "roi": (0, 0, 2, 2),
+        "reconnect": True,
+    }
+    camera.change("roi", None)
+    assert source.changed == [("roi", None)]
+    simulated, lines = opened(camera="simulated")
+    simulated.change("roi", (0, 0, 2, 2))
+    assert lines[-1] == "the simulated camera has no roi; nothing was changed"
+
+
+def test_wrong_settings_are_faults_of_the_graph():
+    """`evpipe check` can show them without a camera."""
+    assert "neither a preset" in auto.Camera.check_parameters(biases="nonsense")[0]
+    with pytest.raises(UsageError, match="roi is"):
+        auto.Camera(roi=(-1, 0, 2, 2))
+
+
+def test_a_camera_that_fails_to_open_is_given_back(monkeypatch):
+    """Its `close` is called even so."""
+
+    class Broken(Plugged):
+        def open(self):
+            raise CameraError("broken")
+
+    broken = Broken("A1")
+    found = auto.Found(driver="toy", serial="A1", model="Toy", width=4, height=3)
+    driver = auto.Driver("toy", lambda: [found], lambda chosen, wishes: broken)
+    monkeypatch.setattr(auto, "DRIVERS", (driver, *auto.DRIVERS))
+    camera = auto.Camera()
+    with pytest.raises(CameraError, match="broken"):
+        camera.open()
+    camera.close()
+    assert broken.closed == 1
+
+
+def test_real_drivers_come_before_the_simulated_one():
+    """A maker's own library first; without any library there is nothing but the simulated camera."""
+    assert [driver.name for driver in DRIVERS] == ["dv", "neuromorphic", "metavision", "simulated"]
+
+
 def test_signature():
     """A graph may wire all that a camera has, and give which one, its settings, and what the simulated one takes."""
     spec = spec_of(auto.Camera)
     assert spec.outputs == {"events": Events, "frame": Frame, "imu": Imu, "triggers": Triggers}
     assert {"camera", "biases", "roi", "reconnect", "seed", "condition"} == set(spec.params)
+    assert {name for name, param in spec.params.items() if param.meta.live} == {"biases", "roi"}

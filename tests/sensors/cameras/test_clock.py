@@ -39,6 +39,14 @@ def test_silence_is_told_with_a_margin_or_by_the_devices_clock():
     assert clock.quiet_until(1_130_000, 105_000) == 1_125_000
 
 
+def test_a_clock_that_stands_still_is_not_waited_for():
+    """Time goes on 200 ms behind the host's, whatever a device's clock says that does not move."""
+    clock = HostClock(0)
+    clock.begin(0)
+    clock.place(0, 0, 1_000)
+    assert clock.quiet_until(501_000, 10) == 301_000
+
+
 def test_a_wild_clock_cannot_push_time_far_ahead():
     """A device's own time is believed up to a second beyond what the host expects."""
     clock = HostClock(0)

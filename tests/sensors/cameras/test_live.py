@@ -257,6 +257,15 @@ def test_a_clock_that_jumps_ahead_is_told(fake, opened):
     assert fake.times(packets)[-1] < host_us() + 1_000_000
 
 
+def test_a_camera_that_gives_nothing_has_a_time_all_the_same(fake, opened):
+    """Also before the first picture, a watermark speaks of now: the length of a run can be counted from it."""
+    before = host_us()
+    camera = opened(fake.camera(fake.device(fake.feed(0.6), streams=("frame",))))
+    mark = fake.gather(camera, lambda p: True)[0]
+    assert mark.kind == "watermark"
+    assert before <= mark.t1_us <= host_us()
+
+
 def test_frames_alone(fake, opened):
     """A camera without events gives frames, and watermarks where it is slow."""
     feed = fake.feed(fake.frame(0, 10_000))

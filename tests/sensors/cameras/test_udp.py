@@ -5,15 +5,13 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from evpipe.errors import CameraError
 from evpipe.operator import spec_of
 from evpipe.packets import Events
 from sensors.cameras import udp
 from sensors.cameras.clock import host_us
-from sensors.cameras.udp import UdpEvents, Unwrap, whole_datagrams
+from sensors.cameras.udp import UdpEvents
 
 
 def words(x, y, p, t=None):
@@ -149,26 +147,12 @@ def test_beyond_this_machine_it_warns(listening):
     assert any("anyone who reaches this port can send events" in line for line in camera.context.lines)
 
 
-@given(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=50), st.integers(1, 50))
-def test_unwrapping_is_exact_in_any_cut(steps, cut):
-    """Times that rise by less than half the range come back whole, up to the first one's wraps."""
-    t = np.cumsum(np.array(steps, np.int64)) + 2**31
-    unwrap = Unwrap()
-    parts = [unwrap((t[k : k + cut] & 0xFFFFFFFF).astype(np.uint32)) for k in range(0, len(t), cut)]
-    np.testing.assert_array_equal(np.concatenate(parts) - parts[0][0], t - t[0])
-
-
-@given(st.data(), st.booleans())
-def test_whole_datagrams_against_plain_python(data, timed):
-    """A datagram is whole when each event has its time, or none has."""
-    parts = data.draw(st.lists(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=5), min_size=1, max_size=6))
-    expected = [
-        len(part) % 2 == 0 and all(not word >> 31 for word in part[::2]) if timed else all(word >> 31 for word in part)
-        for part in parts
-    ]
-    joined = np.array([word for part in parts for word in part], np.uint32)
-    counts = np.array([len(part) for part in parts])
-    assert whole_datagrams(joined, counts, timed).tolist() == expected
+def test_the_first_whole_datagram_decides_whether_times_are_sent(fake, listening):
+    """A stray malformed one before it does not make all that follow malformed."""
+    camera, send = listening(size=(480, 640))
+    send(b"\0\0\0\0")
+    send(words([1, 2], [1, 2], [1, 1]))
+    assert fake.n_events(fake.gather(camera, lambda q: fake.n_events(q) == 2)) == 2
 
 
 def test_signature():

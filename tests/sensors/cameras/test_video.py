@@ -7,7 +7,8 @@ import pytest
 from evpipe.errors import InputError
 from evpipe.operator import Alone, spec_of
 from evpipe.packets import Events, Frame
-from sensors.cameras.video import DARK, GAMMA, Video
+from sensors.cameras.video import Video
+from sensors.video_pixels import Pixels
 
 FPS = 25.0
 
@@ -79,12 +80,26 @@ def test_events_beside_frames_in_order(tmp_path):
     assert sum(map(len, events)) > 200
 
 
+def test_how_packets_are_cut_changes_no_event(tmp_path):
+    """Packets of 5 ms and one of all the film hold the same events, up to the last frame."""
+    path = film(tmp_path / "a.avi", [bar(k) for k in range(10)], fps=30.0)
+
+    def times(packet_us):
+        packets, _, _ = played(path, events=True, packet_us=packet_us)
+        return np.concatenate([q.t for q in packets if isinstance(q, Events)])
+
+    fine = times(5_000)
+    np.testing.assert_array_equal(fine, times(700_000))
+    assert 295_000 < fine[-1] < 300_000
+
+
 def test_a_pixels_events_follow_its_light(tmp_path):
     """A uniform fade from 40 to 220: each pixel gives ON events alone, as many as thresholds fit in the log light."""
     pictures = [np.full((32, 32, 3), 40 + 9 * k, np.uint8) for k in range(21)]
     packets, _, _ = played(film(tmp_path / "a.avi", pictures), events=True, noise=0.0, threshold=0.25)
     p = np.concatenate([q.p for q in packets if isinstance(q, Events)])
-    rise = np.log((220 / 255) ** GAMMA + DARK) - np.log((40 / 255) ** GAMMA + DARK)
+    like = Pixels()
+    rise = np.log((220 / 255) ** like.gamma + like.dark) - np.log((40 / 255) ** like.gamma + like.dark)
     assert p.min() == 1
     assert abs(len(p) / 32**2 - (rise / 0.25 - 0.5)) < 0.6
 
@@ -95,8 +110,8 @@ def test_a_still_film_gives_no_events(tmp_path):
     assert sum(len(q) for q in packets if isinstance(q, Events)) == 0
 
 
-def test_between_moves_edges_instead_of_fading_them(tmp_path):
-    """A bar that jumps 6 px a frame: with pictures between, events come at columns and times along its way."""
+def test_flow_moves_edges_instead_of_fading_them(tmp_path):
+    """A bar that jumps 6 px a frame: along the flow events come at columns and times along its way."""
 
     def wide(k):
         picture = np.full((48, 128, 3), 60, np.uint8)
@@ -115,7 +130,7 @@ def test_between_moves_edges_instead_of_fading_them(tmp_path):
         near = (p == 1) & (np.abs(x - front) < 9)
         return np.abs(x - front)[near].mean()
 
-    assert error(5) < 0.8 * error(0)
+    assert error("flow") < 0.8 * error("linear")
 
 
 @pytest.mark.parametrize("content", [b"", b"no video at all" * 100])
